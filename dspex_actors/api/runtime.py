@@ -1,0 +1,88 @@
+"""What the API needs of the system below it. `sessions.runtime` implements it, on Ray and in one process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, Protocol
+
+from dspex_actors.resources.key import Principal
+from dspex_actors.resources.program import Program, ProgramSpec
+from dspex_actors.resources.session import SessionSpec
+from dspex_actors.resources.turn import TurnAnswer, TurnEvent, TurnRequest
+from dspex_actors.store.port import Idempotency, Listing, Made, Page
+
+Json = dict[str, Any]
+
+
+class Runtime(Protocol):
+    """Everything that the HTTP surface can ask for. Each call raises `DspexError`s only."""
+
+    async def authenticate(self, secret: str) -> Principal:
+        """Who holds this key. Raises Unauthenticated (unknown, expired)."""
+        ...
+
+    async def create_program(self, tenant: str, spec: ProgramSpec, idempotency: Idempotency | None) -> Made[Program]:
+        """Check the specification by building it, then store it. Raises InvalidRequest, UnknownType, AlreadyExists."""
+        ...
+
+    async def list_programs(self, tenant: str, page: Page) -> Listing[Program]:
+        """A page of programs."""
+        ...
+
+    async def get_program(self, tenant: str, name: str) -> Program:
+        """By name. Raises NotFound."""
+        ...
+
+    async def delete_program(self, tenant: str, name: str) -> None:
+        """Raises NotFound, InUse."""
+        ...
+
+    async def create_session(self, tenant: str, spec: SessionSpec, idempotency: Idempotency | None) -> Made[Json]:
+        """A session as the API shows it. Raises NotFound (program), AlreadyExists."""
+        ...
+
+    async def list_sessions(self, tenant: str, page: Page) -> Listing[Json]:
+        """A page of sessions as the API shows them."""
+        ...
+
+    async def get_session(self, tenant: str, session_id: str) -> Json:
+        """A session as the API shows it. Raises NotFound."""
+        ...
+
+    async def delete_session(self, tenant: str, session_id: str) -> None:
+        """Remove it and all that is its. Raises NotFound."""
+        ...
+
+    async def predict(self, tenant: str, session_id: str, turn: TurnRequest) -> TurnAnswer:
+        """Run a turn to its end. Cancelling this call leaves the turn running, unless it asked for
+        `cancel_on_disconnect`."""
+        ...
+
+    def stream(self, tenant: str, session_id: str, turn: TurnRequest) -> AsyncIterator[TurnEvent]:
+        """The turn as events, the last `turn.completed` or `turn.failed`. Raises before the first event what is wrong
+        with the request itself. Closing the iterator is the client going away."""
+        ...
+
+    async def turns(self, tenant: str, session_id: str, page: Page, include_failed: bool) -> Listing[Json]:
+        """A page of turns as the API shows them, oldest first."""
+        ...
+
+    async def turn(self, tenant: str, session_id: str, number: int) -> Json:
+        """One turn. Raises NotFound."""
+        ...
+
+    async def turn_by_id(self, tenant: str, session_id: str, turn_id: str) -> Json:
+        """The outcome of a turn whose answer was lost: completed, or its last failed attempt. Raises NotFound."""
+        ...
+
+    async def tree(self) -> Json:
+        """The supervision tree: a node as API.md describes it."""
+        ...
+
+    async def unready(self) -> list[str]:
+        """The parts that are not ready to serve, named; empty when all are."""
+        ...
+
+    def info(self) -> Json:
+        """Version, models and whether the mock engine answers: what `/info` shows."""
+        ...

@@ -1,0 +1,105 @@
+"""Journal entries: the numbered changes of a session, and what a commit says about each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import orjson
+
+from dspex_actors.ids import rfc3339
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One change of one session, under the unit and epoch that it started with.
+
+    `delta` is JSON text. For a turn: `inputs`, `outputs`, `usage`, `model`, `program`, `version`, `attempts`,
+    `started_at_us`, `latency_ms`.
+    """
+
+    uid: str
+    seq: int
+    kind: str
+    turn: int | None
+    turn_id: str | None
+    body_hash: bytes
+    delta: bytes
+    at_us: int
+    unit: str = ""
+    epoch: int = 0
+    format_version: int = FORMAT_VERSION
+
+
+class Verdict(Enum):
+    """What became of one entry of a group commit."""
+
+    COMMITTED = "committed"
+    MOVED = "moved"
+    """The lease is at another epoch: the new owner's journal decides."""
+    DROPPED = "dropped"
+    """The session is gone, or its journal has gone on: this activation is stale."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailedTurn:
+    """An attempt that ended in a definite error; for people to see. It has no number and is in no state."""
+
+    uid: str
+    turn_id: str
+    attempt: int
+    after_turn: int
+    inputs: bytes
+    problem: bytes
+    at_us: int
+
+    def public(self) -> dict[str, Any]:
+        """The attempt as the API shows it."""
+        return {
+            "turn_id": self.turn_id,
+            "status": "failed",
+            "after_turn": self.after_turn,
+            "attempts": self.attempt,
+            "inputs": orjson.loads(self.inputs),
+            "error": orjson.loads(self.problem),
+            "completed_at": rfc3339(self.at_us),
+        }
+
+
+def public_turn(entry: Entry) -> dict[str, Any]:
+    """A committed turn as the API shows it."""
+    delta = orjson.loads(entry.delta)
+    return {
+        "turn": entry.turn,
+        "turn_id": entry.turn_id,
+        "status": "completed",
+        "inputs": delta["inputs"],
+        "outputs": delta["outputs"],
+        "usage": delta["usage"],
+        "model": delta["model"],
+        "program": delta["program"],
+        "version": delta["version"],
+        "attempts": delta["attempts"],
+        "started_at": rfc3339(delta["started_at_us"]),
+        "completed_at": rfc3339(entry.at_us),
+    }
+
+
+def turn_answer(session_id: str, entry: Entry) -> bytes:
+    """The answer to a committed turn, the same bytes' meaning at first and at every replay."""
+    delta = orjson.loads(entry.delta)
+    return orjson.dumps(
+        {
+            "session": session_id,
+            "turn": entry.turn,
+            "turn_id": entry.turn_id,
+            "outputs": delta["outputs"],
+            "usage": delta["usage"],
+            "latency_ms": delta["latency_ms"],
+            "model": delta["model"],
+            "attempts": delta["attempts"],
+        }
+    )

@@ -1,0 +1,42 @@
+"""A session's record: who it is and which program it is bound to. Its memory is the journal's business."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from dspex_actors.ids import check_name
+
+
+class SessionSpec(BaseModel):
+    """What a user says to create a session. `program` is a name or `name@version`; `lm` a model's name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    program: str
+    id: str | None = None
+    lm: str | None = None
+
+    @field_validator("id")
+    @classmethod
+    def _id(cls, value: str | None) -> str | None:
+        return value if value is None else check_name(value, "id")
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """A session's row. `seq` numbers its journal entries, `turns` its turns; both only rise."""
+
+    uid: str
+    tenant: str
+    id: str
+    program_uid: str
+    program: str
+    version: int
+    lm: str | None
+    shard: int
+    unit: str
+    seq: int
+    turns: int
+    created_at_us: int

@@ -1,0 +1,181 @@
+"""The store as the rest of the system sees it. Every call blocks: callers run it off their event loop.
+
+Each method is one transaction. All of them raise `StoreUnavailable` when the database cannot be reached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from dspex_actors.resources.journal import Entry, FailedTurn, Verdict
+from dspex_actors.resources.key import ApiKey
+from dspex_actors.resources.program import Program, ProgramSpec
+from dspex_actors.resources.session import SessionRecord, SessionSpec
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """An `Idempotency-Key` of a POST that is not a turn: scoped to tenant, principal and route, kept 24 h."""
+
+    tenant: str
+    principal: str
+    route: str
+    key: str
+    body_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Made(Generic[T]):
+    """What a creation gave; `replayed` when an earlier call with the same key had made it."""
+
+    value: T
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which part of a list: at most `limit` items after `cursor`, newest first where `descending`."""
+
+    limit: int = 50
+    cursor: str | None = None
+    descending: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[T]):
+    """One page of a list, and the cursor of the next (None at the end)."""
+
+    items: Sequence[T]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Who runs a unit. `epoch` only ever rises; `host` is a name that is never used twice."""
+
+    unit: str
+    epoch: int
+    host: str
+
+
+class Store(Protocol):
+    """Resources, journal and leases in one database."""
+
+    store_id: str
+    """Random, made with the store: a process that finds another one refuses to work."""
+    stream_key: bytes
+    """32 random bytes made with `store_id`: the key of the router-host handshake."""
+
+    def close(self) -> None:
+        """Close every connection."""
+        ...
+
+    def ping(self) -> None:
+        """Read one row."""
+        ...
+
+    # Keys ------------------------------------------------------------------------------------------------------
+    def put_key(self, key: ApiKey) -> None:
+        """Insert a key; one with the same `id` is replaced."""
+        ...
+
+    def find_key(self, sha256: str) -> ApiKey | None:
+        """The key of that hash, expired or not."""
+        ...
+
+    # Programs --------------------------------------------------------------------------------------------------
+    def create_program(self, tenant: str, spec: ProgramSpec, idempotency: Idempotency | None = None) -> Made[Program]:
+        """Insert version 1. Raises AlreadyExists, IdempotencyMismatch."""
+        ...
+
+    def list_programs(self, tenant: str, page: Page) -> Listing[Program]:
+        """The tenant's programs."""
+        ...
+
+    def get_program(self, tenant: str, name: str, version: int | None = None) -> Program:
+        """The live version, or the one asked for. Raises NotFound."""
+        ...
+
+    def load_program(self, uid: str) -> Program:
+        """By uid, for a host. Raises NotFound."""
+        ...
+
+    def delete_program(self, tenant: str, name: str) -> None:
+        """Remove it. Raises NotFound, InUse (while sessions are bound to it)."""
+        ...
+
+    # Sessions --------------------------------------------------------------------------------------------------
+    def create_session(
+        self, tenant: str, spec: SessionSpec, idempotency: Idempotency | None = None
+    ) -> Made[SessionRecord]:
+        """Insert a session bound to the program's live version. Raises NotFound, AlreadyExists, IdempotencyMismatch."""
+        ...
+
+    def list_sessions(self, tenant: str, page: Page) -> Listing[SessionRecord]:
+        """The tenant's sessions."""
+        ...
+
+    def get_session(self, tenant: str, session_id: str) -> SessionRecord:
+        """By id. Raises NotFound."""
+        ...
+
+    def load_session(self, uid: str) -> SessionRecord:
+        """By uid, for a host's activation. Raises NotFound."""
+        ...
+
+    def delete_session(self, tenant: str, session_id: str) -> str:
+        """Remove the session and everything of its uid; gives the uid. Raises NotFound."""
+        ...
+
+    # Journal ---------------------------------------------------------------------------------------------------
+    def commit(self, entries: Sequence[Entry]) -> list[Verdict]:
+        """Group commit under the fence, in the order given; at most one entry a session. One verdict an entry.
+
+        An entry whose row is already there with the same turn id and body hash is COMMITTED (a lost COMMIT answer).
+        """
+        ...
+
+    def entries(self, uid: str, after_seq: int = 0) -> Sequence[Entry]:
+        """The journal after `after_seq`, in order."""
+        ...
+
+    def turns(self, uid: str, page: Page) -> Listing[Entry]:
+        """Entries of kind `turn`, oldest first; the cursor is a turn number."""
+        ...
+
+    def turn(self, uid: str, number: int) -> Entry:
+        """By number. Raises NotFound."""
+        ...
+
+    def turn_by_id(self, uid: str, turn_id: str) -> Entry | None:
+        """By the client's key."""
+        ...
+
+    def record_failure(self, failed: FailedTurn) -> None:
+        """Keep a failed attempt (same key and attempt: replaced). A session that is gone is no error."""
+        ...
+
+    def failures(self, uid: str, turn_id: str | None = None) -> Sequence[FailedTurn]:
+        """Failed attempts of a session, or of one turn, oldest first; the newest 1,000 at most."""
+        ...
+
+    # Leases ----------------------------------------------------------------------------------------------------
+    def take_term(self) -> int:
+        """The next term, for a placement that starts."""
+        ...
+
+    def seed_leases(self, owners: dict[str, str]) -> None:
+        """Insert missing units with epoch 1 and their first host."""
+        ...
+
+    def leases(self) -> Sequence[Lease]:
+        """All of them."""
+        ...
+
+    def take_over(self, seen: Sequence[Lease], host: str) -> list[Lease]:
+        """Compare-and-set each lease from the epoch seen to the next, in key order; gives those that were won."""
+        ...

@@ -1,0 +1,1 @@
+"""OTP supervision for Ray actors."""
