@@ -24,7 +24,7 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is asking: the key's id, its tenant, and what it may do. `admin` includes `write`, `write` includes `read`."""
+    """Who is asking: the key's id, its tenant, and what it may do. `admin` includes `write`, which includes `read`."""
 
     key_id: str
     tenant: str

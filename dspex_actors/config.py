@@ -1,0 +1,74 @@
+"""Settings: flags over `DSPEX_*` variables over `dspex.toml` over defaults."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+MAX_BODY_BYTES = 8 * 1024 * 1024
+
+
+class Settings(BaseSettings):
+    """What everything agrees on. Each field is the variable `DSPEX_<FIELD>` and the key `<field>` of `dspex.toml`."""
+
+    model_config = SettingsConfigDict(env_prefix="DSPEX_", toml_file="dspex.toml", extra="forbid", frozen=True)
+
+    home: Path = Field(default=Path(".dspex"), description="data folder: the store, the key, the logs")
+    host: str = Field(default="127.0.0.1", description="address that the HTTP front listens on")
+    port: int = Field(default=8000, ge=1, le=65535, description="port that the HTTP front listens on")
+    api_key: SecretStr | None = Field(default=None, description="the first admin key; generated when not given")
+    store_url: str | None = Field(
+        default=None, description="SQLAlchemy address of the store; SQLite in the data folder"
+    )
+    hosts: int = Field(default=1, ge=1, le=64, description="hosts that own sessions")
+    standby: int = Field(default=1, ge=0, le=64, description="warm hosts that take over")
+    lm: str = Field(default="mock", description="a DSPy model name, or mock?latency_s=0.1&fail=0.01")
+    lm_api_base: str | None = Field(default=None, description="base address of the model's API")
+    lm_api_key: SecretStr | None = Field(default=None, description="key of the model's API")
+    program_packages: str = Field(
+        default="", description="packages that python:pkg.mod:Class programs may come from, comma separated"
+    )
+    test_mode: bool = Field(default=False, description="shorter waits for tests; never in production")
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, then variables, then `dspex.toml` in the working directory."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @property
+    def database_url(self) -> str:
+        """The store's address."""
+        return self.store_url or f"sqlite:///{self.home / 'dspex.sqlite3'}"
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """The allow-listed packages."""
+        return tuple(part.strip() for part in self.program_packages.split(",") if part.strip())
+
+    @property
+    def run_dir(self) -> Path:
+        """A short folder for sockets and Ray's temporary files: socket paths end at 107 bytes."""
+        digest = hashlib.blake2b(str(self.home).encode(), digest_size=5).hexdigest()
+        return Path(tempfile.gettempdir()) / f"dspex-{digest}"
+
+    def environment(self) -> dict[str, Any]:
+        """The settings as `DSPEX_*` variables without the secrets, for the processes of this instance."""
+        plain = self.model_dump(mode="json", exclude_none=True, exclude={"api_key", "lm_api_key"})
+        return {f"DSPEX_{name.upper()}": str(value) for name, value in plain.items()}
