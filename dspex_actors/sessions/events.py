@@ -1,0 +1,154 @@
+"""What can happen to a session, and what it can ask for: the two vocabularies of `session.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+from dspex_actors.errors import DspexError
+from dspex_actors.resources.journal import Entry, FailedTurn, Verdict
+from dspex_actors.sessions.state import Exchange
+
+Json = dict[str, Any]
+Waiter = Hashable
+
+
+# Events: what happened -------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Arrive:
+    """A turn for this session came in; `waiter` wants its answer. `now_us` is wall-clock time, for records only."""
+
+    waiter: Waiter
+    turn_id: str
+    body_hash: bytes
+    inputs: Json
+    now_us: int
+    attempt: int = 1
+    expected_turn: int | None = None
+    cancel_on_disconnect: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """The waiter's client has gone. The turn runs on, unless it asked otherwise and nobody else waits."""
+
+    waiter: Waiter
+    now_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Expire:
+    """The waiter's deadline has passed."""
+
+    waiter: Waiter
+    now_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """The program ran to its end."""
+
+    token: int
+    outputs: Json
+    usage: dict[str, int]
+    model: str
+    now_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """The program failed."""
+
+    token: int
+    error: DspexError
+    now_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An aborted attempt has come to its end at last, whatever it returned."""
+
+    token: int
+    now_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The writer's verdict on the entry that was sent to it."""
+
+    verdict: Verdict
+    now_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stalled:
+    """The store did not answer for a while. The writer goes on trying; until it knows, the session takes no turn."""
+
+    now_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The unit belongs to another host now, or the activation broke: give back everything that waits."""
+
+
+Event = Arrive | Leave | Expire | Ran | Raised | Ended | Committed | Stalled | Release
+
+
+# Effects: what the host must do ----------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Answer the waiter: JSON bytes, or an error."""
+
+    waiter: Waiter
+    answer: bytes | DspexError
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """Answer the waiter from the journal: this turn is recorded (422 if its body was another)."""
+
+    waiter: Waiter
+    turn_id: str
+    body_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Run the program; say `Ran`, `Raised` or, after an `Abort`, `Ended` with the same token."""
+
+    token: int
+    turn_id: str
+    attempt: int
+    inputs: Json
+    history: tuple[Exchange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    """Stop the attempt if it can be stopped. Its result is not wanted any more."""
+
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Write the entry, under the unit and epoch that it carries; say `Committed`."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Keep the failed attempt for people to see."""
+
+    failed: FailedTurn
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """This activation is over; forget it."""
+
+
+Effect = Reply | Recall | Start | Abort | Commit | Record | Stop

@@ -1,0 +1,340 @@
+"""The heart: one session as a pure state machine, `(session, event) -> effects`.
+
+No I/O, no clock, no randomness, no threads: the host (`host.py`) feeds it what happened and carries out what it says.
+Read `Session.handle` first: one clause an event. The rules, in the words of the protocol:
+
+- One turn runs at a time, in the order of arrival; the mailbox is bounded and refuses at once when full.
+- A retry joins the waiting or running turn with its id; a recorded one is answered from the journal.
+- Outcomes are three: done (committed, then answered), not done (a definite error, nothing in the state), unknown.
+- An expired turn never starts; one that is queued for commit no longer expires.
+- A late result of an abandoned attempt is discarded by its token.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import orjson
+
+from dspex_actors.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    DspexError,
+    IdempotencyMismatch,
+    MailboxFull,
+    Moved,
+    OutcomeUnknown,
+    PreconditionFailed,
+    SessionBusy,
+    StoreUnavailable,
+)
+from dspex_actors.resources.journal import Entry, FailedTurn, Verdict
+from dspex_actors.resources.session import SessionRecord
+from dspex_actors.sessions.events import (
+    Abort,
+    Arrive,
+    Commit,
+    Committed,
+    Effect,
+    Ended,
+    Event,
+    Expire,
+    Json,
+    Leave,
+    Raised,
+    Ran,
+    Recall,
+    Record,
+    Release,
+    Reply,
+    Stalled,
+    Start,
+    Stop,
+    Waiter,
+)
+from dspex_actors.sessions.state import Exchange, State, fold
+
+MAILBOX_LIMIT = 100
+"""Turns that may wait in one session."""
+ABANDONED_LIMIT = 2
+"""Attempts that may hang on in threads before the session says `session_busy`."""
+FAILED_KEPT = 1000
+"""Failed turn ids whose attempts are remembered, so that a retry's attempt has a higher number."""
+
+
+@dataclass(slots=True)
+class Turn:
+    """A turn that waits, runs or is being committed. `waiters` maps each to whether its client is still there."""
+
+    turn_id: str
+    body_hash: bytes
+    inputs: Json
+    attempt: int
+    expected_turn: int | None
+    cancel_on_disconnect: bool
+    waiters: dict[Waiter, bool]
+    started_at_us: int
+    token: int = 0
+    entry: Entry | None = None
+    ran: Ran | None = None
+
+
+@dataclass(slots=True)
+class Session:
+    """One activation of one session: from takeover to `Stop`."""
+
+    record: SessionRecord
+    epoch: int
+    state: State
+    attempts: dict[str, int] = field(default_factory=dict)
+    """How often turns that failed were started, by turn id."""
+    current: Turn | None = None
+    mailbox: deque[Turn] = field(default_factory=deque)
+    abandoned: set[int] = field(default_factory=set)
+    stalled: bool = False
+    tokens: int = 0
+
+    def handle(self, event: Event) -> list[Effect]:
+        """What must be done because of this event."""
+        return list(self._clauses(event))
+
+    def _clauses(self, event: Event) -> Iterator[Effect]:
+        match event:
+            case Arrive():
+                yield from self._arrive(event)
+            case Ran(token=token) if self._runs(token):
+                yield self._commit(event)
+            case Raised(token=token) if self._runs(token):
+                yield from self._fail_current(event.error, event.now_us)
+                yield from self._next(event.now_us)
+            case Ran(token=token) | Raised(token=token) | Ended(token=token):
+                self.abandoned.discard(token)
+                yield from self._next(event.now_us)
+            case Committed(verdict=Verdict.COMMITTED):
+                yield from self._done()
+                yield from self._next(event.now_us)
+            case Committed() | Release():
+                yield from self._release()
+            case Stalled():
+                yield from self._stall()
+            case Leave():
+                yield from self._leave(event)
+            case Expire():
+                yield from self._expire(event)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a turn runs or is being committed."""
+        return self.current is not None
+
+    @property
+    def in_flight(self) -> int:
+        """Turns that run or wait."""
+        return len(self.mailbox) + (self.current is not None)
+
+    # A turn comes in -------------------------------------------------------------------------------------------
+    def _arrive(self, event: Arrive) -> Iterator[Effect]:
+        turn = self._find(event.turn_id)
+        if turn is not None:
+            yield from self._join(turn, event)
+        elif event.turn_id in self.state.turn_ids:
+            yield Recall(event.waiter, event.turn_id, event.body_hash)
+        elif self.stalled:
+            yield Reply(event.waiter, StoreUnavailable("The store does not answer. Try again shortly."))
+        elif len(self.mailbox) >= MAILBOX_LIMIT:
+            detail = f"{MAILBOX_LIMIT} turns wait in this session already. Wait for some of them, then send this again."
+            yield Reply(event.waiter, MailboxFull(detail, retry_after_s=1))
+        else:
+            self.mailbox.append(self._new_turn(event))
+            yield from self._next(event.now_us)
+
+    def _new_turn(self, event: Arrive) -> Turn:
+        attempt = max(event.attempt, self.attempts.get(event.turn_id, 0) + 1)
+        return Turn(
+            event.turn_id, event.body_hash, event.inputs, attempt, event.expected_turn, event.cancel_on_disconnect,
+            {event.waiter: True}, event.now_us,
+        )  # fmt: skip
+
+    def _join(self, turn: Turn, event: Arrive) -> Iterator[Effect]:
+        if turn.body_hash != event.body_hash:
+            yield Reply(event.waiter, mismatch(event.turn_id))
+        else:
+            turn.waiters[event.waiter] = True
+            turn.cancel_on_disconnect = turn.cancel_on_disconnect and event.cancel_on_disconnect
+
+    def _find(self, turn_id: str) -> Turn | None:
+        if self.current is not None and self.current.turn_id == turn_id:
+            return self.current
+        return next((turn for turn in self.mailbox if turn.turn_id == turn_id), None)
+
+    # The next one starts ---------------------------------------------------------------------------------------
+    def _next(self, now_us: int) -> Iterator[Effect]:
+        while self.current is None and self.mailbox and not self.stalled:
+            turn = self.mailbox.popleft()
+            refused = self._refusal(turn)
+            if refused is not None:
+                yield from replies(turn, refused)
+                continue
+            self.tokens += 1
+            turn.token, turn.started_at_us = self.tokens, now_us
+            self.current = turn
+            yield Start(turn.token, turn.turn_id, turn.attempt, turn.inputs, tuple(self.state.history))
+
+    def _refusal(self, turn: Turn) -> DspexError | None:
+        upcoming = self.state.turn + 1
+        if turn.expected_turn is not None and turn.expected_turn != upcoming:
+            return PreconditionFailed(
+                f"The next turn of this session is {upcoming}, not {turn.expected_turn}. Read what came in between, "
+                "then send the turn again with that number."
+            )
+        if len(self.abandoned) >= ABANDONED_LIMIT:
+            return SessionBusy(
+                "Earlier turns of this session hang in code that cannot be stopped. Try again when they have ended."
+            )
+        return None
+
+    # It ends ---------------------------------------------------------------------------------------------------
+    def _runs(self, token: int) -> bool:
+        return self.current is not None and self.current.token == token and self.current.entry is None
+
+    def _commit(self, event: Ran) -> Effect:
+        turn = self.current
+        assert turn is not None
+        delta = {
+            "inputs": turn.inputs,
+            "outputs": event.outputs,
+            "usage": event.usage,
+            "model": event.model,
+            "program": self.record.program,
+            "version": self.record.version,
+            "attempts": turn.attempt,
+            "started_at_us": turn.started_at_us,
+            "latency_ms": (event.now_us - turn.started_at_us) / 1000,
+        }
+        turn.ran = event
+        turn.entry = Entry(
+            uid=self.record.uid, seq=self.state.seq + 1, kind="turn", turn=self.state.turn + 1, turn_id=turn.turn_id,
+            body_hash=turn.body_hash, delta=orjson.dumps(delta), at_us=event.now_us, unit=self.record.unit,
+            epoch=self.epoch,
+        )  # fmt: skip
+        return Commit(turn.entry)
+
+    def _done(self) -> Iterator[Effect]:
+        turn = self.current
+        assert turn is not None
+        assert turn.entry is not None
+        assert turn.ran is not None
+        fold(self.state, turn.entry, Exchange(turn.inputs, turn.ran.outputs), turn.ran.usage)
+        self.attempts.pop(turn.turn_id, None)
+        self.current, self.stalled = None, False
+        answer = orjson.dumps(
+            {
+                "session": self.record.id,
+                "turn": turn.entry.turn,
+                "turn_id": turn.turn_id,
+                "outputs": turn.ran.outputs,
+                "usage": turn.ran.usage,
+                "latency_ms": (turn.ran.now_us - turn.started_at_us) / 1000,
+                "model": turn.ran.model,
+                "attempts": turn.attempt,
+            }
+        )
+        yield from replies(turn, answer)
+
+    def _fail_current(self, error: DspexError, now_us: int) -> Iterator[Effect]:
+        turn = self.current
+        assert turn is not None
+        self.current = None
+        self.attempts[turn.turn_id] = turn.attempt
+        if len(self.attempts) > FAILED_KEPT:
+            del self.attempts[next(iter(self.attempts))]
+        yield Record(
+            FailedTurn(
+                uid=self.record.uid,
+                turn_id=turn.turn_id,
+                attempt=turn.attempt,
+                after_turn=self.state.turn,
+                inputs=orjson.dumps(turn.inputs),
+                problem=orjson.dumps(error.problem()),
+                at_us=now_us,
+            )
+        )
+        yield from replies(turn, error)
+
+    def _release(self) -> Iterator[Effect]:
+        turn, self.current = self.current, None
+        if turn is not None:
+            if turn.entry is None:
+                yield Abort(turn.token)
+            yield from replies(turn, Moved("This session is served by another host now."))
+        while self.mailbox:
+            yield from replies(self.mailbox.popleft(), Moved("This session is served by another host now."))
+        yield Stop()
+
+    def _stall(self) -> Iterator[Effect]:
+        self.stalled = True
+        turn = self.current
+        if turn is not None:
+            yield from replies(turn, unknown(turn.turn_id))
+            turn.waiters.clear()
+        while self.mailbox:
+            unreachable = StoreUnavailable("The store does not answer; this turn did not run. Try again shortly.")
+            yield from replies(self.mailbox.popleft(), unreachable)
+
+    # Somebody stops waiting ------------------------------------------------------------------------------------
+    def _leave(self, event: Leave) -> Iterator[Effect]:
+        turn = self._turn_of(event.waiter)
+        if turn is None:
+            return
+        turn.waiters[event.waiter] = False
+        if turn.cancel_on_disconnect and not any(turn.waiters.values()):
+            yield from self._drop(turn, Cancelled("The turn was cancelled: its client went away."), event.now_us)
+
+    def _expire(self, event: Expire) -> Iterator[Effect]:
+        turn = self._turn_of(event.waiter)
+        if turn is None or turn.entry is not None:
+            return  # queued for commit: its answer is about to come
+        if len(turn.waiters) > 1:
+            if turn.waiters.pop(event.waiter):
+                yield Reply(event.waiter, unknown(turn.turn_id))
+            return
+        what = "while it ran" if turn is self.current else "before it could start"
+        detail = f"Time ran out {what}; nothing of it is in the session. Send it again with a longer timeout."
+        yield from self._drop(turn, DeadlineExceeded(detail), event.now_us)
+
+    def _turn_of(self, waiter: Waiter) -> Turn | None:
+        if self.current is not None and waiter in self.current.waiters:
+            return self.current
+        return next((turn for turn in self.mailbox if waiter in turn.waiters), None)
+
+    def _drop(self, turn: Turn, error: DspexError, now_us: int) -> Iterator[Effect]:
+        if turn is not self.current:
+            self.mailbox.remove(turn)
+            yield from replies(turn, error)
+        elif turn.entry is None:
+            yield Abort(turn.token)
+            self.abandoned.add(turn.token)
+            yield from self._fail_current(error, now_us)
+            yield from self._next(now_us)
+
+
+def replies(turn: Turn, answer: bytes | DspexError) -> Iterator[Effect]:
+    """The same answer for everybody who waits for the turn and is still there."""
+    return (Reply(waiter, answer) for waiter, there in turn.waiters.items() if there)
+
+
+def mismatch(turn_id: str) -> IdempotencyMismatch:
+    """The key is taken by another body."""
+    return IdempotencyMismatch(
+        f"The key {turn_id} was used for another body in this session. Use a fresh key for a new turn."
+    )
+
+
+def unknown(turn_id: str) -> OutcomeUnknown:
+    """The turn may or may not be in the journal."""
+    return OutcomeUnknown(
+        f"The answer of turn {turn_id} was lost; it happened whole or not at all. Send it again with the same "
+        "Idempotency-Key, or read it under turns/by-id."
+    )

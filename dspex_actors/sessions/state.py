@@ -1,0 +1,81 @@
+"""A session's state: the fold of its journal. Replay runs nothing; it only adds up what was committed."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from dspex_actors.errors import StoreUnavailable
+from dspex_actors.resources.journal import FORMAT_VERSION, Entry
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One turn of the conversation: what went in, what came out."""
+
+    inputs: Json
+    outputs: Json
+
+
+@dataclass(slots=True)
+class State:
+    """What a session remembers.
+
+    Attributes:
+        seq: Number of the last journal entry.
+        turn: Number of the last turn.
+        history: The last turns, as many as the program's `history_window`.
+        usage: Totals over all turns.
+        turn_ids: The ids of all recorded turns: what a retry is looked up in.
+    """
+
+    history: deque[Exchange]
+    seq: int = 0
+    turn: int = 0
+    usage: dict[str, int] = field(default_factory=dict)
+    turn_ids: set[str] = field(default_factory=set)
+
+
+def empty(history_window: int) -> State:
+    """The state of a session without entries."""
+    return State(history=deque(maxlen=history_window))
+
+
+def replay(entries: Iterable[Entry], history_window: int) -> State:
+    """The state after these entries, which start at number 1.
+
+    Raises:
+        StoreUnavailable: An entry is of a format that this program does not know.
+    """
+    state = empty(history_window)
+    for entry in entries:
+        if entry.format_version > FORMAT_VERSION:
+            raise StoreUnavailable(
+                f"Entry {entry.seq} of this session has format {entry.format_version}; this program knows up to "
+                f"{FORMAT_VERSION}. Run the newer program that wrote it."
+            )
+        delta = orjson.loads(entry.delta)
+        fold(state, entry, Exchange(delta["inputs"], delta["outputs"]), delta["usage"])
+    return state
+
+
+def fold(state: State, entry: Entry, exchange: Exchange, usage: dict[str, int]) -> None:
+    """Add one committed turn to the state.
+
+    Raises:
+        AssertionError: The numbers have a gap: an invariant is broken, and the session must restart from its journal.
+    """
+    assert entry.seq == state.seq + 1, f"entry {entry.seq} after {state.seq}"
+    assert entry.turn == state.turn + 1, f"turn {entry.turn} after {state.turn}"
+    state.seq, state.turn = entry.seq, entry.turn
+    state.history.append(exchange)
+    for name, amount in usage.items():
+        state.usage[name] = state.usage.get(name, 0) + amount
+    if entry.turn_id is not None:
+        state.turn_ids.add(entry.turn_id)
