@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from dspex_actors.errors import DspexError
 from dspex_actors.resources.journal import Entry, FailedTurn, Verdict
 from dspex_actors.sessions.state import Exchange
 
 Json = dict[str, Any]
-Waiter = Hashable
+
+
+class Waiter(Protocol):
+    """Somebody waits for a turn. All calls come on the host's I/O loop; the last is one `reply` or one `fail`."""
+
+    streams: bool
+
+    def started(self, attempt: int) -> None:
+        """An attempt began; what an earlier one sent is void."""
+        ...
+
+    def token(self, n: int, field: str, delta: str) -> None:
+        """A piece of an output field. `n` numbers the events of the attempt, from 1 (which `started` has)."""
+        ...
+
+    def reply(self, body: bytes, replayed: bool) -> None:
+        """The committed answer, as JSON."""
+        ...
+
+    def fail(self, error: DspexError) -> None:
+        """A definite error, or `outcome_unknown`."""
+        ...
 
 
 # Events: what happened -------------------------------------------------------------------------------------------
@@ -66,14 +86,6 @@ class Raised:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """An aborted attempt has come to its end at last, whatever it returned."""
-
-    token: int
-    now_us: int
-
-
-@dataclass(frozen=True, slots=True)
 class Committed:
     """The writer's verdict on the entry that was sent to it."""
 
@@ -93,7 +105,7 @@ class Release:
     """The unit belongs to another host now, or the activation broke: give back everything that waits."""
 
 
-Event = Arrive | Leave | Expire | Ran | Raised | Ended | Committed | Stalled | Release
+Event = Arrive | Leave | Expire | Ran | Raised | Committed | Stalled | Release
 
 
 # Effects: what the host must do ----------------------------------------------------------------------------------
@@ -116,7 +128,7 @@ class Recall:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Run the program; say `Ran`, `Raised` or, after an `Abort`, `Ended` with the same token."""
+    """Run the program; say `Ran` or `Raised` with the same token, also after an `Abort`."""
 
     token: int
     turn_id: str

@@ -38,7 +38,6 @@ from dspex_actors.sessions.events import (
     Commit,
     Committed,
     Effect,
-    Ended,
     Event,
     Expire,
     Json,
@@ -109,7 +108,7 @@ class Session:
             case Raised(token=token) if self._runs(token):
                 yield from self._fail_current(event.error, event.now_us)
                 yield from self._next(event.now_us)
-            case Ran(token=token) | Raised(token=token) | Ended(token=token):
+            case Ran(token=token) | Raised(token=token):
                 self.abandoned.discard(token)
                 yield from self._next(event.now_us)
             case Committed(verdict=Verdict.COMMITTED):
@@ -297,8 +296,8 @@ class Session:
         if turn is None or turn.entry is not None:
             return  # queued for commit: its answer is about to come
         if len(turn.waiters) > 1:
-            if turn.waiters.pop(event.waiter):
-                yield Reply(event.waiter, unknown(turn.turn_id))
+            del turn.waiters[event.waiter]
+            yield Reply(event.waiter, unknown(turn.turn_id))
             return
         what = "while it ran" if turn is self.current else "before it could start"
         detail = f"Time ran out {what}; nothing of it is in the session. Send it again with a longer timeout."
@@ -321,8 +320,8 @@ class Session:
 
 
 def replies(turn: Turn, answer: bytes | DspexError) -> Iterator[Effect]:
-    """The same answer for everybody who waits for the turn and is still there."""
-    return (Reply(waiter, answer) for waiter, there in turn.waiters.items() if there)
+    """The same answer for everybody who waits for the turn; whoever has left does not listen."""
+    return (Reply(waiter, answer) for waiter in turn.waiters)
 
 
 def mismatch(turn_id: str) -> IdempotencyMismatch:

@@ -1,0 +1,393 @@
+"""The host: runs many sessions, each a pure core whose effects it carries out.
+
+Everything here happens on one event loop (the I/O loop). Programs run in the runner's threads, commits in the writer's,
+reads of the store in a few threads of their own; all come back through one inbox. What a crash leaves behind is the
+journal alone: the host keeps nothing that it could not read again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import orjson
+import psutil
+
+from dspex_actors.clock import Clock, SystemClock
+from dspex_actors.errors import DeadlineExceeded, Draining, DspexError, Internal, Moved, OutcomeUnknown
+from dspex_actors.programs.call import HistoryTurn, ProgramCall
+from dspex_actors.programs.catalogue import Programs
+from dspex_actors.resources.journal import Entry, Verdict, turn_answer
+from dspex_actors.sessions.activation import Activation, Ask, TokenLog, fail_backlog, read_session
+from dspex_actors.sessions.events import (
+    Abort,
+    Arrive,
+    Commit,
+    Committed,
+    Effect,
+    Event,
+    Expire,
+    Leave,
+    Raised,
+    Ran,
+    Recall,
+    Record,
+    Release,
+    Reply,
+    Stalled,
+    Start,
+    Stop,
+    Waiter,
+)
+from dspex_actors.sessions.inbox import Inbox
+from dspex_actors.sessions.journal import JournalWriter
+from dspex_actors.sessions.runner import Outcome, Run, Runner
+from dspex_actors.sessions.session import mismatch
+from dspex_actors.store.port import Lease, Store
+
+log = logging.getLogger(__name__)
+
+LEASE_WAIT_S = 1.0
+"""How long a host waits for a lease that a router already knows of."""
+READERS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a host has to do at the moment."""
+
+    shards: int
+    sessions: int
+    in_flight: int
+    rss_bytes: int
+
+
+class Host:
+    """Runs the sessions of the units that it holds leases of.
+
+    A turn that it acknowledges is committed under the epoch that the turn started with. Must be made on the loop that
+    it is to use; all methods are called there.
+    """
+
+    def __init__(self, name: str, store: Store, programs: Programs, clock: Clock | None = None) -> None:
+        self.name = name
+        self._store = store
+        self._programs = programs
+        self._clock = clock or SystemClock()
+        self._loop = asyncio.get_running_loop()
+        self._inbox: Inbox[Callable[[], None]] = Inbox(self._loop, lambda call: call())
+        self._runner = Runner()
+        self._journal = JournalWriter(store, self._clock, self._on_verdict, self._on_stall)
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
+        self._leases: dict[str, int] = {}
+        self._lease_news: dict[str, list[tuple[Ask, Waiter, float]]] = {}
+        self._active: dict[str, Activation] = {}
+        self._owner: dict[Waiter, Activation] = {}
+        self._restarts: dict[str, int] = {}
+        self._reading: set[asyncio.Future[None]] = set()
+        self._process = psutil.Process(os.getpid())
+        self._draining = False
+        self._idle = asyncio.Event()
+
+    # Leases ----------------------------------------------------------------------------------------------------
+    def own(self, leases: Iterable[Lease]) -> None:
+        """These leases are ours, at these epochs. What ran under a lower epoch is given back first."""
+        for lease in leases:
+            held = self._leases.get(lease.unit)
+            if held == lease.epoch:
+                continue
+            if held is not None:
+                self._release(lease.unit)
+            self._leases[lease.unit] = lease.epoch
+            for ask, waiter, until in self._lease_news.pop(lease.unit, ()):
+                self._route(ask, waiter, until)
+
+    def disown(self, units: Iterable[str]) -> None:
+        """These units are another host's now."""
+        for unit in units:
+            if self._leases.pop(unit, None) is not None:
+                self._release(unit)
+
+    def _release(self, unit: str) -> None:
+        for activation in [held for held in self._active.values() if held.unit == unit]:
+            self._handle(activation, Release())
+
+    # Turns -----------------------------------------------------------------------------------------------------
+    def ask(self, ask: Ask, waiter: Waiter) -> None:
+        """Run a turn; the waiter hears what comes of it."""
+        if self._draining:
+            waiter.fail(Draining("The service is stopping. Try again in a moment.", retry_after_s=2))
+        else:
+            self._route(ask, waiter, self._loop.time() + ask.turn.timeout_s)
+
+    def leave(self, waiter: Waiter) -> None:
+        """The waiter's client has gone."""
+        activation = self._owner.get(waiter)
+        if activation is not None:
+            self._handle(activation, Leave(waiter, self._clock.now_us()))
+
+    def _route(self, ask: Ask, waiter: Waiter, until: float) -> None:
+        held = self._leases.get(ask.unit)
+        if held is None or held < ask.epoch:
+            self._await_lease(ask, waiter, until)
+        elif held > ask.epoch:
+            waiter.fail(_moved())
+        else:
+            self._deliver(ask, waiter, until)
+
+    def _await_lease(self, ask: Ask, waiter: Waiter, until: float) -> None:
+        item = (ask, waiter, until)
+        self._lease_news.setdefault(ask.unit, []).append(item)
+        self._loop.call_later(LEASE_WAIT_S, self._give_up_lease, ask.unit, item)
+
+    def _give_up_lease(self, unit: str, item: tuple[Ask, Waiter, float]) -> None:
+        waiting = self._lease_news.get(unit, [])
+        if item in waiting:
+            waiting.remove(item)
+            item[1].fail(_moved())
+        if not waiting:
+            self._lease_news.pop(unit, None)
+
+    def _deliver(self, ask: Ask, waiter: Waiter, until: float) -> None:
+        activation = self._active.get(ask.uid)
+        if activation is None:
+            activation = self._active[ask.uid] = Activation(ask.uid, ask.unit, ask.epoch)
+            reading = asyncio.ensure_future(self._activate(activation))
+            self._reading.add(reading)
+            reading.add_done_callback(self._reading.discard)
+        if activation.session is None:
+            activation.backlog.append((ask, waiter, until))
+        else:
+            self._arrive(activation, ask, waiter, until)
+
+    async def _activate(self, activation: Activation) -> None:
+        try:
+            session, program = await self._loop.run_in_executor(
+                self._readers, read_session, self._store, self._programs, activation.uid, activation.epoch
+            )
+        except DspexError as error:
+            fail_backlog(activation, error, self._forget)
+            return
+        except Exception:
+            log.exception("session %s cannot be read", activation.uid)
+            fail_backlog(activation, Internal("The session could not be read. The log has the cause."), self._forget)
+            return
+        if self._leases.get(activation.unit) != activation.epoch:
+            fail_backlog(activation, _moved(), self._forget)
+            return
+        activation.session, activation.program = session, program
+        backlog, activation.backlog = activation.backlog, []
+        for ask, waiter, until in backlog:
+            self._arrive(activation, ask, waiter, until)
+
+    def _arrive(self, activation: Activation, ask: Ask, waiter: Waiter, until: float) -> None:
+        session, program, turn = activation.session, activation.program, ask.turn
+        assert session is not None
+        assert program is not None
+        left = until - self._loop.time()
+        if left <= 0:
+            waiter.fail(DeadlineExceeded("Time ran out before the turn could start. Send it with a longer timeout."))
+            return
+        inputs = orjson.loads(turn.inputs)
+        if turn.turn_id not in session.state.turn_ids:
+            try:
+                program.validate(inputs)
+            except DspexError as error:
+                waiter.fail(error)
+                return
+        activation.timers[waiter] = self._loop.call_later(left, self._expire, activation, waiter)
+        self._owner[waiter] = activation
+        arrive = Arrive(
+            waiter, turn.turn_id, turn.body_hash, inputs, self._clock.now_us(), ask.attempt, turn.expected_turn,
+            turn.cancel_on_disconnect,
+        )  # fmt: skip
+        self._handle(activation, arrive)
+        current = session.current
+        if waiter.streams and activation.log is not None and current is not None and waiter in current.waiters:
+            activation.log.replay_to(waiter)
+
+    def _expire(self, activation: Activation, waiter: Waiter) -> None:
+        self._handle(activation, Expire(waiter, self._clock.now_us()))
+
+    # The core and its effects ----------------------------------------------------------------------------------
+    def _handle(self, activation: Activation, event: Event) -> None:
+        session = activation.session
+        if session is None:
+            return
+        try:
+            for effect in session.handle(event):
+                self._perform(activation, effect)
+        except Exception:
+            self._restart(activation)
+
+    def _perform(self, activation: Activation, effect: Effect) -> None:
+        match effect:
+            case Reply(waiter, answer):
+                self._reply(activation, waiter, answer, False)
+            case Start():
+                self._start(activation, effect)
+            case Commit(entry):
+                activation.log = None
+                self._journal.commit(entry)
+            case Record(failed):
+                activation.log = None
+                self._journal.record(failed)
+            case Recall():
+                self._readers.submit(self._recall, activation, effect)
+            case Abort(token):
+                if token in activation.runs:
+                    self._runner.abort(activation.runs[token])
+            case Stop():
+                self._forget(activation.uid)
+
+    def _reply(self, activation: Activation, waiter: Waiter, answer: bytes | DspexError, replayed: bool) -> None:
+        timer = activation.timers.pop(waiter, None)
+        if timer is not None:
+            timer.cancel()
+        self._owner.pop(waiter, None)
+        if not self._owner:
+            self._idle.set()
+        if isinstance(answer, bytes):
+            waiter.reply(answer, replayed)
+        else:
+            waiter.fail(answer)
+
+    def _start(self, activation: Activation, effect: Start) -> None:
+        session, program = activation.session, activation.program
+        assert session is not None
+        assert session.current is not None
+        assert program is not None
+        activation.log = TokenLog(effect.attempt)
+        streams = False
+        for waiter in session.current.waiters:
+            if waiter.streams:
+                streams = True
+                waiter.started(effect.attempt)
+        token = effect.token
+
+        def on_token(name: str, delta: str) -> None:
+            self._inbox.put(lambda: self._stream(activation, token, name, delta))
+
+        def done(outcome: Outcome) -> None:
+            self._inbox.put(lambda: self._finished(activation, token, outcome))
+
+        call = ProgramCall(
+            inputs=effect.inputs, history=tuple(HistoryTurn(past.inputs, past.outputs) for past in effect.history),
+            lm=session.record.lm, turn_id=effect.turn_id, session_id=session.record.id, attempt=effect.attempt,
+            on_token=on_token if streams else None, deadline_s=None,
+        )  # fmt: skip
+        activation.runs[token] = Run(program, call, done)
+        self._runner.start(activation.runs[token])
+
+    def _stream(self, activation: Activation, token: int, name: str, delta: str) -> None:
+        session, tokens = activation.session, activation.log
+        assert session is not None
+        if tokens is None or session.current is None or session.current.token != token:
+            return
+        n = len(tokens.tokens) + 2
+        tokens.tokens.append((n, name, delta))
+        for waiter, there in session.current.waiters.items():
+            if there and waiter.streams:
+                waiter.token(n, name, delta)
+
+    def _finished(self, activation: Activation, token: int, outcome: Outcome) -> None:
+        activation.runs.pop(token, None)
+        now = self._clock.now_us()
+        if isinstance(outcome, DspexError):
+            self._handle(activation, Raised(token, outcome, now))
+        else:
+            self._handle(activation, Ran(token, outcome.outputs, outcome.usage, outcome.model, now))
+
+    def _recall(self, activation: Activation, effect: Recall) -> None:
+        """In a reader's thread: answer from the journal."""
+        answer: bytes | DspexError
+        try:
+            entry = self._store.turn_by_id(activation.uid, effect.turn_id)
+            if entry is None:
+                answer = _moved()
+            elif entry.body_hash != effect.body_hash:
+                answer = mismatch(effect.turn_id)
+            else:
+                assert activation.session is not None
+                answer = turn_answer(activation.session.record.id, entry)
+        except DspexError as error:
+            answer = error
+        self._inbox.put(lambda: self._reply(activation, effect.waiter, answer, True))
+
+    # The writer's voice, from its thread -----------------------------------------------------------------------
+    def _on_verdict(self, entry: Entry, verdict: Verdict) -> None:
+        self._inbox.put(lambda: self._to_owner(entry, Committed(verdict, self._clock.now_us())))
+
+    def _on_stall(self, entry: Entry) -> None:
+        self._inbox.put(lambda: self._to_owner(entry, Stalled(self._clock.now_us())))
+
+    def _to_owner(self, entry: Entry, event: Event) -> None:
+        activation = self._active.get(entry.uid)
+        session = activation.session if activation is not None else None
+        turn = session.current if session is not None else None
+        # An activation of another epoch, or one that does not wait for this entry, has nothing to learn from it.
+        if activation is not None and turn is not None and turn.entry is entry:
+            self._handle(activation, event)
+
+    # When things break, and the end ----------------------------------------------------------------------------
+    def _restart(self, activation: Activation) -> None:
+        """The core broke its own invariants: forget it; the next message wakes the session from its committed state."""
+        log.exception("session %s crashed and restarts from its journal", activation.uid)
+        self._restarts[activation.uid] = self._restarts.get(activation.uid, 0) + 1
+        session = activation.session
+        committing = session.current if session is not None and session.current and session.current.entry else None
+        for run in activation.runs.values():
+            self._runner.abort(run)
+        self._forget(activation.uid)
+        for waiter in list(activation.timers):
+            if committing is not None and waiter in committing.waiters:
+                error: DspexError = OutcomeUnknown("The session restarted while the turn was written. Ask by its key.")
+            else:
+                error = Internal("The session restarted. Nothing of this turn is in its state; send it again.")
+            self._reply(activation, waiter, error, False)
+
+    def _forget(self, uid: str) -> None:
+        activation = self._active.pop(uid, None)
+        if activation is not None:
+            for waiter, timer in activation.timers.items():
+                timer.cancel()
+                self._owner.pop(waiter, None)
+
+    def peek(self, uids: Sequence[str]) -> list[tuple[str, int]]:
+        """The status (`idle`, `busy`, `passive`) and restarts of each session."""
+        found = []
+        for uid in uids:
+            active = self._active.get(uid)
+            session = active.session if active is not None else None
+            status = "passive" if active is None else "busy" if session is None or session.busy else "idle"
+            found.append((status, self._restarts.get(uid, 0)))
+        return found
+
+    def load(self) -> Load:
+        """What this host has to do now."""
+        in_flight = sum(held.session.in_flight for held in self._active.values() if held.session is not None)
+        return Load(len(self._leases), len(self._active), in_flight, self._process.memory_info().rss)
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Refuse new turns and wait for those that are here; whether all have ended."""
+        self._draining = True
+        if self._owner:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), timeout_s)
+        return not self._owner
+
+    async def close(self) -> None:
+        """Stop at once: what runs is abandoned, what is queued for commit is written."""
+        self._draining = True
+        await asyncio.to_thread(self._journal.close)
+        await asyncio.to_thread(self._runner.close)
+        self._readers.shutdown(wait=False, cancel_futures=True)
+
+
+def _moved() -> Moved:
+    return Moved("This session is served by another host now.")

@@ -1,0 +1,130 @@
+"""The writer: one thread a host, which commits what finished meanwhile in one transaction (group commit).
+
+It alone decides when a turn is done. When the store does not answer it goes on trying, because a COMMIT whose answer
+was lost may have happened: repeating the transaction finds out, and nothing else does.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dspex_actors.clock import Clock
+from dspex_actors.errors import StoreUnavailable
+from dspex_actors.resources.journal import Entry, FailedTurn, Verdict
+from dspex_actors.store.port import Store
+
+log = logging.getLogger(__name__)
+
+BATCH_LIMIT = 256
+STALL_S = 5.0
+RETRY_S = 0.05
+
+OnVerdict = Callable[[Entry, Verdict], None]
+OnStall = Callable[[Entry], None]
+
+
+@dataclass(slots=True)
+class _Pending:
+    entry: Entry
+    since_s: float
+    told: bool = False
+
+
+class JournalWriter:
+    """Commits entries in the order in which they come; the callbacks are called from its thread.
+
+    `on_verdict` is called exactly once an entry, unless the writer is closed first. `on_stall` is called once for each
+    entry that has waited 5 s for the store.
+    """
+
+    def __init__(self, store: Store, clock: Clock, on_verdict: OnVerdict, on_stall: OnStall) -> None:
+        self._store = store
+        self._clock = clock
+        self._on_verdict = on_verdict
+        self._on_stall = on_stall
+        self._queue: queue.SimpleQueue[Entry | FailedTurn | None] = queue.SimpleQueue()
+        self._closing = False
+        self._thread = threading.Thread(target=self._serve, name="journal", daemon=True)
+        self._thread.start()
+
+    def commit(self, entry: Entry) -> None:
+        """Queue an entry."""
+        self._queue.put(entry)
+
+    def record(self, failed: FailedTurn) -> None:
+        """Queue a failed attempt; losing one is logged, never an error."""
+        self._queue.put(failed)
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Write what is queued, then end."""
+        self._queue.put(None)
+        self._thread.join(timeout_s)
+
+    def _serve(self) -> None:
+        pending: list[_Pending] = []
+        while pending or not self._closing:
+            failures = self._collect(pending)
+            if pending:
+                pending = self._write(pending)
+            for failed in failures:
+                self._keep(failed)
+            if pending and self._closing:
+                return
+
+    def _collect(self, pending: list[_Pending]) -> list[FailedTurn]:
+        """Add what is queued to `pending`; wait for it when there is nothing else to do."""
+        failures: list[FailedTurn] = []
+        try:
+            item = self._queue.get(timeout=RETRY_S if pending else None)
+            while True:
+                if item is None:
+                    self._closing = True
+                elif isinstance(item, Entry):
+                    pending.append(_Pending(item, self._clock.monotonic_s()))
+                else:
+                    failures.append(item)
+                if len(pending) >= BATCH_LIMIT:
+                    break
+                item = self._queue.get_nowait()
+        except queue.Empty:
+            pass
+        return failures
+
+    def _write(self, pending: list[_Pending]) -> list[_Pending]:
+        """Commit all of it; gives back what must be tried again."""
+        try:
+            verdicts = self._store.commit([item.entry for item in pending])
+        except StoreUnavailable as error:
+            log.warning("the store does not answer: %s", error.detail)
+            self._tell_stalled(pending)
+            return pending
+        except Exception:
+            return self._write_each(pending)
+        for item, verdict in zip(pending, verdicts, strict=True):
+            self._on_verdict(item.entry, verdict)
+        return []
+
+    def _write_each(self, pending: list[_Pending]) -> list[_Pending]:
+        if len(pending) > 1:
+            return [left for item in pending for left in self._write([item])]
+        # The database refuses this entry itself: its activation has gone wrong and starts again from the journal.
+        log.exception("entry %s of %s was refused", pending[0].entry.seq, pending[0].entry.uid)
+        self._on_verdict(pending[0].entry, Verdict.DROPPED)
+        return []
+
+    def _tell_stalled(self, pending: list[_Pending]) -> None:
+        now = self._clock.monotonic_s()
+        for item in pending:
+            if not item.told and now - item.since_s >= STALL_S:
+                item.told = True
+                self._on_stall(item.entry)
+
+    def _keep(self, failed: FailedTurn) -> None:
+        try:
+            self._store.record_failure(failed)
+        except Exception:
+            log.warning("a failed attempt of %s could not be recorded", failed.uid, exc_info=True)
