@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 import orjson
 
@@ -65,10 +65,10 @@ class TurnWait:
         return self._answer.done()
 
     async def answer(self) -> TurnAnswer:
-        """The outcome. Raises the turn's error."""
-        return await asyncio.shield(self._answer)
+        """The outcome, for one reader. Raises the turn's error."""
+        return await self._answer
 
-    async def events(self) -> AsyncIterator[TurnEvent]:
+    async def events(self) -> AsyncGenerator[TurnEvent]:
         """The turn as events, up to its terminal one.
 
         Raises:

@@ -1,0 +1,262 @@
+"""The router: in each API process, takes a turn to the host that serves its session, through moves and losses.
+
+It keeps every turn until its outcome is here, and sends a turn again, by its id, when its host is lost: the journal
+sees to it that it happens once. Per session the order of sending is the order of arrival, also after a failover. It has
+one stream to every host, standbys included.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from dspex_actors.errors import DeadlineExceeded, from_problem
+from dspex_actors.resources.session import SessionRecord
+from dspex_actors.resources.turn import TurnAnswer, TurnEvent, TurnRequest
+from dspex_actors.sessions.activation import Ask
+from dspex_actors.sessions.frames import Kind
+from dspex_actors.sessions.link import Link
+from dspex_actors.sessions.placement import Table
+from dspex_actors.sessions.server import turn_head
+from dspex_actors.sessions.session import unknown
+from dspex_actors.sessions.waiting import TurnWait
+
+log = logging.getLogger(__name__)
+
+GRACE_S = 0.5
+"""The host tells of an expired turn itself; only when it stays silent the router does."""
+RETRY_S = 0.05
+RECONNECT_S = (0.01, 0.02, 0.05, 0.1, 0.25, 0.5)
+PEEK_S = 2.0
+
+
+@dataclass(slots=True, eq=False)
+class Outstanding:
+    """A turn whose outcome is not here yet. `link` is where it was last sent to, None while it waits to be sent."""
+
+    ask: Ask
+    wait: TurnWait
+    until: float
+    link: Link | None = None
+    sent: bool = False
+    timer: asyncio.TimerHandle | None = None
+
+
+class Router:
+    """Turns in, outcomes out. Made and used on one event loop."""
+
+    def __init__(self, cluster: str, key: bytes) -> None:
+        self._cluster = cluster
+        self._key = key
+        self._loop = asyncio.get_running_loop()
+        self._table = Table(0, {}, {})
+        self._links: dict[str, Link] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._lost: dict[str, asyncio.Event] = {}
+        self._numbers = 0
+        self._turns: dict[int, Outstanding] = {}
+        self._peeks: dict[int, asyncio.Future[list[tuple[str, int]]]] = {}
+
+    # The table -------------------------------------------------------------------------------------------------
+    @property
+    def table(self) -> Table:
+        """What the router goes by at the moment."""
+        return self._table
+
+    def update(self, table: Table) -> None:
+        """A new table: connect to new hosts, forget lost ones, send what waited for it."""
+        if table.version <= self._table.version:
+            return
+        self._table = table
+        for name in [name for name in self._tasks if name not in table.hosts]:
+            self._tasks.pop(name).cancel()
+            del self._lost[name]
+            if (link := self._links.pop(name, None)) is not None:
+                link.close()
+        for name in table.hosts:
+            if name not in self._tasks:
+                self._lost[name] = asyncio.Event()
+                self._tasks[name] = self._loop.create_task(self._connect(name))
+        self._send_waiting()
+
+    async def close(self) -> None:
+        """Drop every connection; outcomes that are not here stay unknown."""
+        for task in self._tasks.values():
+            task.cancel()
+        for link in list(self._links.values()):
+            link.close()
+        for turn in list(self._turns.values()):
+            turn.wait.fail(unknown(turn.ask.turn.turn_id))
+        self._turns.clear()
+
+    # Turns -----------------------------------------------------------------------------------------------------
+    async def predict(self, record: SessionRecord, turn: TurnRequest) -> TurnAnswer:
+        """Run a turn to its end; when the caller is cancelled its client has gone. Raises the turn's error."""
+        number, outstanding = self._enter(record, turn)
+        try:
+            return await outstanding.wait.answer()
+        except asyncio.CancelledError:
+            self._leave(number)
+            raise
+
+    async def stream(self, record: SessionRecord, turn: TurnRequest) -> AsyncGenerator[TurnEvent]:
+        """The turn as events; closing the iterator is the client going away. Raises what refused the turn."""
+        number, outstanding = self._enter(record, turn)
+        try:
+            async with contextlib.aclosing(outstanding.wait.events()) as events:
+                async for event in events:
+                    yield event
+        finally:
+            self._leave(number)
+
+    async def peek(self, record: SessionRecord) -> tuple[str, int]:
+        """Status and restarts of a session, from its host; `passive` when no host can say."""
+        link = self._links.get(self._table.units.get(record.unit, ("", 0))[0])
+        if link is None or not link.ready:
+            return "passive", 0
+        self._numbers += 1
+        number = self._numbers
+        self._peeks[number] = answer = self._loop.create_future()
+        try:
+            link.send(Kind.PEEK, number, [record.uid])
+            status, restarts = (await asyncio.wait_for(answer, PEEK_S))[0]
+        except TimeoutError:
+            return "passive", 0
+        finally:
+            self._peeks.pop(number, None)
+        return status, restarts
+
+    def _enter(self, record: SessionRecord, turn: TurnRequest) -> tuple[int, Outstanding]:
+        self._numbers += 1
+        number = self._numbers
+        wait = TurnWait(turn.turn_id, turn.stream, lambda: self._taken(number))
+        outstanding = Outstanding(Ask(record.uid, record.unit, 0, 1, turn), wait, self._loop.time() + turn.timeout_s)
+        outstanding.timer = self._loop.call_at(outstanding.until + GRACE_S, self._give_up, number)
+        self._turns[number] = outstanding
+        self._send(number, outstanding)
+        return number, outstanding
+
+    def _send(self, number: int, outstanding: Outstanding) -> None:
+        host, epoch = self._table.units.get(outstanding.ask.unit, ("", 0))
+        link = self._links.get(host)
+        left = outstanding.until - self._loop.time()
+        if link is None or not link.ready or outstanding.link is not None or left <= 0:
+            return
+        outstanding.ask = replace(outstanding.ask, epoch=epoch)
+        outstanding.link, outstanding.sent = link, True
+        link.send(Kind.TURN, number, turn_head(outstanding.ask, left), outstanding.ask.turn.inputs)
+
+    def _send_waiting(self) -> None:
+        # Numbers rise with arrival and a dict keeps their order: the oldest goes first.
+        for number, outstanding in list(self._turns.items()):
+            if outstanding.link is None:
+                self._send(number, outstanding)
+
+    def _leave(self, number: int) -> None:
+        """The client has gone: the host decides what becomes of the turn; a turn never sent is simply dropped unless
+        it may still run."""
+        outstanding = self._turns.get(number)
+        if outstanding is None:
+            return
+        if outstanding.link is not None:
+            outstanding.link.send(Kind.CANCEL, number)
+            self._forget(number)
+        elif outstanding.ask.turn.cancel_on_disconnect:
+            self._forget(number)
+
+    def _give_up(self, number: int) -> None:
+        outstanding = self._forget(number)
+        if outstanding is None:
+            return
+        if outstanding.link is not None:
+            outstanding.link.send(Kind.CANCEL, number)
+        turn_id = outstanding.ask.turn.turn_id
+        never = DeadlineExceeded("No host could take the turn in time; nothing of it is in the session. Send it again.")
+        outstanding.wait.fail(unknown(turn_id) if outstanding.sent else never)
+
+    def _forget(self, number: int) -> Outstanding | None:
+        outstanding = self._turns.pop(number, None)
+        if outstanding is not None and outstanding.timer is not None:
+            outstanding.timer.cancel()
+        return outstanding
+
+    def _taken(self, number: int) -> None:
+        outstanding = self._turns.get(number)
+        if outstanding is not None and outstanding.link is not None:
+            outstanding.link.send(Kind.CREDIT, number, 1)
+
+    # Links -----------------------------------------------------------------------------------------------------
+    async def _connect(self, name: str) -> None:
+        """Keep one connection to a host for as long as the table has it."""
+        failures, lost = 0, self._lost[name]
+        while True:
+            lost.clear()
+            link = Link("router", name, self._cluster, self._key, self._frame, self._ready, self._gone)
+            with contextlib.suppress(OSError):
+                await self._loop.create_unix_connection(_returning(link), self._table.hosts[name])
+                await lost.wait()
+            failures = 0 if link.was_ready else failures + 1
+            await asyncio.sleep(RECONNECT_S[min(failures, len(RECONNECT_S) - 1)])
+
+    def _ready(self, link: Link) -> None:
+        self._links[link.host] = link
+        self._send_waiting()
+
+    def _gone(self, link: Link) -> None:
+        if self._links.get(link.host) is link:
+            del self._links[link.host]
+        if (lost := self._lost.get(link.host)) is not None:
+            lost.set()
+        for outstanding in self._turns.values():
+            if outstanding.link is link:
+                outstanding.link = None
+                outstanding.ask = replace(outstanding.ask, attempt=outstanding.ask.attempt + 1)
+        self._send_waiting()
+
+    def _frame(self, link: Link, kind: Kind, number: int, head: Any, body: bytes) -> None:
+        if kind is Kind.PEEK:
+            peek = self._peeks.get(number)
+            if peek is not None and not peek.done():
+                peek.set_result(head)
+            return
+        outstanding = self._turns.get(number)
+        if outstanding is None or outstanding.link is not link:
+            return  # a turn that nobody waits for any more
+        match kind:
+            case Kind.REPLY:
+                self._forget(number)
+                outstanding.wait.reply(body, head)
+            case Kind.FAIL:
+                self._forget(number)
+                outstanding.wait.fail(from_problem(orjson.loads(body)))
+            case Kind.STATUS:
+                outstanding.wait.started(head)
+            case Kind.TOKEN:
+                outstanding.wait.token(head[0], head[1], body.decode())
+            case Kind.MOVED:
+                self._moved(number, outstanding)
+            case _:
+                log.warning("a host sent a frame of kind %s", kind)
+
+    def _moved(self, number: int, outstanding: Outstanding) -> None:
+        """Not there: go by a newer table if there is one, else ask again in a moment."""
+        outstanding.link = None
+        if self._table.units.get(outstanding.ask.unit, ("", 0))[1] > outstanding.ask.epoch:
+            self._send(number, outstanding)
+        else:
+            self._loop.call_later(RETRY_S, self._try_again, number)
+
+    def _try_again(self, number: int) -> None:
+        outstanding = self._turns.get(number)
+        if outstanding is not None and outstanding.link is None:
+            self._send(number, outstanding)
+
+
+def _returning(link: Link) -> Callable[[], Link]:
+    return lambda: link

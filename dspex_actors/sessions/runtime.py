@@ -1,0 +1,252 @@
+"""The system as the API sees it: resources from the store, turns to whoever runs the session.
+
+The one class for both ways of running: on Ray turns go through the router, in one process straight to the host.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+from dspex_actors.clock import Clock, SystemClock
+from dspex_actors.errors import DspexError, NotFound, Unauthenticated
+from dspex_actors.ids import rfc3339
+from dspex_actors.programs.catalogue import Programs
+from dspex_actors.resources.journal import public_turn
+from dspex_actors.resources.key import Principal, hash_secret
+from dspex_actors.resources.program import Program, ProgramSpec
+from dspex_actors.resources.session import SessionRecord, SessionSpec
+from dspex_actors.resources.turn import TurnAnswer, TurnEvent, TurnRequest
+from dspex_actors.store.port import Idempotency, Listing, Made, Page, Store
+
+Json = dict[str, Any]
+P = ParamSpec("P")
+T = TypeVar("T")
+
+KEY_CACHE_S = 2.0
+"""A revoked key works for that long at most."""
+CACHED_SESSIONS = 50_000
+READERS = 4
+
+
+class Turns(Protocol):
+    """Where turns go: a router, or a host in the same process."""
+
+    async def predict(self, record: SessionRecord, turn: TurnRequest) -> TurnAnswer:
+        """Run a turn to its end."""
+        ...
+
+    def stream(self, record: SessionRecord, turn: TurnRequest) -> AsyncGenerator[TurnEvent]:
+        """Run a turn, as events."""
+        ...
+
+    async def peek(self, record: SessionRecord) -> tuple[str, int]:
+        """Status and restarts of a session."""
+        ...
+
+    def place(self, unit: str) -> tuple[str | None, int]:
+        """The unit's host (None when it has none at the moment) and epoch."""
+        ...
+
+    def unready(self) -> list[str]:
+        """What is missing before turns can run."""
+        ...
+
+
+class SessionRuntime:
+    """Implements `api.runtime.Runtime`. Store calls run in a few threads; turns never wait for them."""
+
+    def __init__(
+        self, store: Store, turns: Turns, programs: Programs, tree: Callable[[], Awaitable[Json]],
+        clock: Clock | None = None,
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._turns = turns
+        self._programs = programs
+        self._tree = tree
+        self._clock = clock or SystemClock()
+        self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="store")
+        self._keys: dict[str, tuple[Principal, int | None, float]] = {}
+        self._records: dict[tuple[str, str], SessionRecord] = {}
+
+    async def _db(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, lambda: call(*args, **kwargs))
+
+    # Keys ------------------------------------------------------------------------------------------------------
+    async def authenticate(self, secret: str) -> Principal:
+        """See `Runtime`."""
+        sha256 = hash_secret(secret)
+        known = self._keys.get(sha256)
+        if known is None or known[2] < self._clock.monotonic_s():
+            found = await self._db(self._store.find_key, sha256)
+            if found is None:
+                raise Unauthenticated("This key is not known here. `dspex serve` prints one that is.")
+            principal = Principal(found.id, found.tenant, found.scopes)
+            known = self._keys[sha256] = (principal, found.expires_at_us, self._clock.monotonic_s() + KEY_CACHE_S)
+        if known[1] is not None and known[1] <= self._clock.now_us():
+            raise Unauthenticated("This key has expired. Ask for a new one.")
+        return known[0]
+
+    # Programs --------------------------------------------------------------------------------------------------
+    async def create_program(self, tenant: str, spec: ProgramSpec, idempotency: Idempotency | None) -> Made[Program]:
+        """See `Runtime`."""
+        await self._db(self._programs.check, spec)
+        return await self._db(self._store.create_program, tenant, spec, idempotency)
+
+    async def list_programs(self, tenant: str, page: Page) -> Listing[Program]:
+        """See `Runtime`."""
+        return await self._db(self._store.list_programs, tenant, page)
+
+    async def get_program(self, tenant: str, name: str) -> Program:
+        """See `Runtime`."""
+        return await self._db(self._store.get_program, tenant, name)
+
+    async def delete_program(self, tenant: str, name: str) -> None:
+        """See `Runtime`."""
+        await self._db(self._store.delete_program, tenant, name)
+
+    # Sessions --------------------------------------------------------------------------------------------------
+    async def create_session(self, tenant: str, spec: SessionSpec, idempotency: Idempotency | None) -> Made[Json]:
+        """See `Runtime`."""
+        if spec.lm is not None:
+            await self._db(self._programs.check_lm, spec.lm)
+        made = await self._db(self._store.create_session, tenant, spec, idempotency)
+        return Made(await self._public(made.value), made.replayed)
+
+    async def list_sessions(self, tenant: str, page: Page) -> Listing[Json]:
+        """See `Runtime`."""
+        found = await self._db(self._store.list_sessions, tenant, page)
+        return Listing(await asyncio.gather(*map(self._public, found.items)), found.next_cursor)
+
+    async def get_session(self, tenant: str, session_id: str) -> Json:
+        """See `Runtime`."""
+        return await self._public(await self._db(self._store.get_session, tenant, session_id))
+
+    async def delete_session(self, tenant: str, session_id: str) -> None:
+        """See `Runtime`."""
+        self._records.pop((tenant, session_id), None)
+        await self._db(self._store.delete_session, tenant, session_id)
+
+    async def _public(self, record: SessionRecord) -> Json:
+        host, epoch = self._turns.place(record.unit)
+        status, restarts = await self._turns.peek(record)
+        return {
+            "id": record.id,
+            "program": record.program,
+            "version": record.version,
+            "lm": record.lm,
+            "status": status,
+            "turns": record.turns,
+            "host": host,
+            "shard": record.shard,
+            "epoch": epoch,
+            "restarts": restarts,
+            "created_at": rfc3339(record.created_at_us),
+        }
+
+    # Turns -----------------------------------------------------------------------------------------------------
+    async def predict(self, tenant: str, session_id: str, turn: TurnRequest) -> TurnAnswer:
+        """See `Runtime`."""
+        record = await self._record(tenant, session_id)
+        try:
+            return await self._turns.predict(record, turn)
+        except NotFound:
+            again = await self._renewed(record)
+            return await self._turns.predict(again, turn)
+
+    async def stream(self, tenant: str, session_id: str, turn: TurnRequest) -> AsyncGenerator[TurnEvent]:
+        """See `Runtime`."""
+        record = await self._record(tenant, session_id)
+        try:
+            events = self._turns.stream(record, turn)
+            first = await anext(events)
+        except NotFound:
+            events = self._turns.stream(await self._renewed(record), turn)
+            first = await anext(events)
+        try:
+            yield first
+            async for event in events:
+                yield event
+        finally:
+            await events.aclose()
+
+    async def _record(self, tenant: str, session_id: str) -> SessionRecord:
+        record = self._records.get((tenant, session_id))
+        if record is None:
+            record = await self._db(self._store.get_session, tenant, session_id)
+            if len(self._records) >= CACHED_SESSIONS:
+                del self._records[next(iter(self._records))]
+            self._records[tenant, session_id] = record
+        return record
+
+    async def _renewed(self, stale: SessionRecord) -> SessionRecord:
+        """The session that has the id now: the one that was remembered was deleted, perhaps by another process."""
+        self._records.pop((stale.tenant, stale.id), None)
+        record = await self._record(stale.tenant, stale.id)
+        if record.uid == stale.uid:
+            raise NotFound(f"The session {stale.id} is gone. Create it again.")
+        return record
+
+    async def turns(self, tenant: str, session_id: str, page: Page, include_failed: bool) -> Listing[Json]:
+        """See `Runtime`."""
+        record = await self._record_now(tenant, session_id)
+        found = await self._db(self._store.turns, record.uid, page)
+        items = [public_turn(entry) for entry in found.items]
+        if include_failed:
+            failed = [each.public() for each in await self._db(self._store.failures, record.uid)]
+            first = items[0]["turn"] if items else 0
+            last = items[-1]["turn"] if items and found.next_cursor else None
+            shown = [f for f in failed if f["after_turn"] >= first - 1 and (last is None or f["after_turn"] < last)]
+            items = sorted(items + shown, key=lambda item: item.get("turn", item.get("after_turn", 0) + 0.5))
+        return Listing(items, found.next_cursor)
+
+    async def turn(self, tenant: str, session_id: str, number: int) -> Json:
+        """See `Runtime`."""
+        record = await self._record_now(tenant, session_id)
+        return public_turn(await self._db(self._store.turn, record.uid, number))
+
+    async def turn_by_id(self, tenant: str, session_id: str, turn_id: str) -> Json:
+        """See `Runtime`."""
+        record = await self._record_now(tenant, session_id)
+        entry = await self._db(self._store.turn_by_id, record.uid, turn_id)
+        if entry is not None:
+            return public_turn(entry)
+        failed = await self._db(self._store.failures, record.uid, turn_id)
+        if not failed:
+            raise NotFound(f"No turn {turn_id} is recorded in this session: it did not happen, or has not ended yet.")
+        return failed[-1].public()
+
+    async def _record_now(self, tenant: str, session_id: str) -> SessionRecord:
+        return await self._db(self._store.get_session, tenant, session_id)
+
+    # The system ------------------------------------------------------------------------------------------------
+    async def tree(self) -> Json:
+        """See `Runtime`."""
+        return await self._tree()
+
+    async def unready(self) -> list[str]:
+        """See `Runtime`."""
+        missing = self._turns.unready()
+        try:
+            await self._db(self._store.ping)
+        except DspexError:
+            missing.append("store")
+        return missing
+
+    def info(self) -> Json:
+        """See `Runtime`."""
+        models = self._programs.models
+        return {
+            "name": "dspex-actors",
+            "version": importlib.metadata.version("dspex-actors"),
+            "lm": models.shown(None),
+            "mock": models.is_mock,
+        }
+
+    def close(self) -> None:
+        """Release the threads; the store and the turns belong to whoever made them."""
+        self._threads.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,156 @@
+"""The host's end of the streams: takes turns from routers, and tells them what becomes of each."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from dspex_actors.errors import DspexError, Moved
+from dspex_actors.resources.turn import TurnRequest
+from dspex_actors.sessions.activation import Ask
+from dspex_actors.sessions.frames import PIECE_BYTES, Kind
+from dspex_actors.sessions.host import Host
+from dspex_actors.sessions.link import Link
+
+CREDITS = 64
+"""Token events that may be under way to a reader; beyond that, deltas are merged here."""
+DELTA_CHARS = PIECE_BYTES // 4
+
+
+class FrameWaiter:
+    """Somebody at the other end of a link waits for a turn. The turn never waits for a slow reader."""
+
+    def __init__(self, link: Link, stream: int, streams: bool, forget: dict[int, FrameWaiter]) -> None:
+        self.streams = streams
+        self._link = link
+        self._stream = stream
+        self._registry = forget
+        self._credits = CREDITS
+        self._held: list[tuple[int, str, str]] = []
+
+    def started(self, attempt: int) -> None:
+        """See `events.Waiter`."""
+        self._held.clear()
+        self._link.send(Kind.STATUS, self._stream, attempt)
+
+    def token(self, n: int, field: str, delta: str) -> None:
+        """See `events.Waiter`."""
+        if self._credits > 0 and not self._held:
+            self._send(n, field, delta)
+        elif self._held and self._held[-1][1] == field:
+            self._held[-1] = (n, field, self._held[-1][2] + delta)
+        else:
+            self._held.append((n, field, delta))
+
+    def credit(self, taken: int) -> None:
+        """The reader has taken that many."""
+        self._credits += taken
+        while self._held and self._credits > 0:
+            self._send(*self._held.pop(0))
+
+    def reply(self, body: bytes, replayed: bool) -> None:
+        """See `events.Waiter`."""
+        self._finish()
+        self._link.send(Kind.REPLY, self._stream, replayed, body)
+
+    def fail(self, error: DspexError) -> None:
+        """See `events.Waiter`."""
+        self._finish()
+        if isinstance(error, Moved):
+            self._link.send(Kind.MOVED, self._stream)
+        else:
+            self._link.send(Kind.FAIL, self._stream, None, orjson.dumps(error.problem()))
+
+    def _send(self, n: int, field: str, delta: str) -> None:
+        self._credits -= 1
+        # Whole frames, so that the order within the stream holds: a larger body's pieces take turns with others.
+        for start in range(0, len(delta), DELTA_CHARS):
+            self._link.send(Kind.TOKEN, self._stream, (n, field), delta[start : start + DELTA_CHARS].encode())
+
+    def _finish(self) -> None:
+        self._registry.pop(self._stream, None)
+        for held in self._held:
+            self._send(*held)
+        self._held.clear()
+
+
+class HostServer:
+    """Listens on a Unix socket for routers that know the key."""
+
+    def __init__(self, host: Host, cluster: str, key: bytes) -> None:
+        self._host = host
+        self._cluster = cluster
+        self._key = key
+        self._links: dict[Link, dict[int, FrameWaiter]] = {}
+        self._server: asyncio.AbstractServer | None = None
+        self._path: Path | None = None
+
+    async def listen(self, path: Path) -> None:
+        """Open the socket, for this user only."""
+        self._path = path
+        self._server = await asyncio.get_running_loop().create_unix_server(self._link, sock=_bind(path))
+
+    async def close(self) -> None:
+        """Close the socket and every connection."""
+        if self._server is not None:
+            self._server.close()
+        for link in list(self._links):
+            link.close()
+        if self._path is not None:
+            with contextlib.suppress(FileNotFoundError):
+                self._path.unlink()
+
+    def _link(self) -> Link:
+        link = Link("host", self._host.name, self._cluster, self._key, self._frame, self._ready, self._lost)
+        self._links[link] = {}
+        return link
+
+    def _ready(self, link: Link) -> None:
+        """Nothing to say before the router asks."""
+
+    def _lost(self, link: Link) -> None:
+        for waiter in self._links.pop(link, {}).values():
+            self._host.leave(waiter)
+
+    def _frame(self, link: Link, kind: Kind, stream: int, head: Any, body: bytes) -> None:
+        waiters = self._links[link]
+        if kind is Kind.TURN:
+            uid, unit, epoch, attempt, streams, *turn = head
+            waiter = waiters[stream] = FrameWaiter(link, stream, streams, waiters)
+            self._host.ask(Ask(uid, unit, epoch, attempt, _turn(turn, streams, body)), waiter)
+        elif kind is Kind.PEEK:
+            link.send(Kind.PEEK, stream, self._host.peek(head))
+        elif (known := waiters.get(stream)) is not None:
+            if kind is Kind.CREDIT:
+                known.credit(head)
+            elif kind is Kind.CANCEL:
+                self._host.leave(known)
+
+
+def _bind(path: Path) -> socket.socket:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    sock = socket.socket(socket.AF_UNIX)
+    sock.bind(str(path))
+    path.chmod(0o600)
+    return sock
+
+
+def turn_head(ask: Ask, timeout_s: float) -> tuple[Any, ...]:
+    """The head of a `turn` frame: what `_frame` takes apart."""
+    turn = ask.turn
+    return (
+        ask.uid, ask.unit, ask.epoch, ask.attempt, turn.stream, turn.turn_id, turn.keyed, turn.body_hash, timeout_s,
+        turn.expected_turn, turn.cancel_on_disconnect, turn.request_id,
+    )  # fmt: skip
+
+
+def _turn(fields: list[Any], streams: bool, inputs: bytes) -> TurnRequest:
+    turn_id, keyed, body_hash, timeout_s, expected_turn, cancel_on_disconnect, request_id = fields
+    return TurnRequest(
+        turn_id, keyed, body_hash, inputs, timeout_s, expected_turn, cancel_on_disconnect, streams, request_id
+    )
