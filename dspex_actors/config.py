@@ -68,7 +68,7 @@ class Settings(BaseSettings):
         digest = hashlib.blake2b(str(self.home).encode(), digest_size=5).hexdigest()
         return Path(tempfile.gettempdir()) / f"dspex-{digest}"
 
-    def environment(self) -> dict[str, Any]:
-        """The settings as `DSPEX_*` variables without the secrets, for the processes of this instance."""
-        plain = self.model_dump(mode="json", exclude_none=True, exclude={"api_key", "lm_api_key"})
-        return {f"DSPEX_{name.upper()}": str(value) for name, value in plain.items()}
+    def plain(self) -> dict[str, Any]:
+        """The settings without the secrets, for the processes of this instance: those read secrets from their own
+        environment."""
+        return self.model_dump(mode="json", exclude={"api_key", "lm_api_key"})

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from dspex_actors.errors import DspexError
+from dspex_actors.programs.call import HistoryTurn
 from dspex_actors.resources.journal import Entry, FailedTurn, Verdict
-from dspex_actors.sessions.state import Exchange
 
 Json = dict[str, Any]
 
@@ -134,7 +134,7 @@ class Start:
     turn_id: str
     attempt: int
     inputs: Json
-    history: tuple[Exchange, ...]
+    history: tuple[HistoryTurn, ...]
 
 
 @dataclass(frozen=True, slots=True)

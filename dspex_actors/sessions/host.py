@@ -20,7 +20,7 @@ import psutil
 
 from dspex_actors.clock import Clock, SystemClock
 from dspex_actors.errors import DeadlineExceeded, Draining, DspexError, Internal, Moved, OutcomeUnknown
-from dspex_actors.programs.call import HistoryTurn, ProgramCall
+from dspex_actors.programs.call import ProgramCall
 from dspex_actors.programs.catalogue import Programs
 from dspex_actors.resources.journal import Entry, Verdict, turn_answer
 from dspex_actors.sessions.activation import Activation, Ask, TokenLog, fail_backlog, read_session
@@ -277,7 +277,7 @@ class Host:
             self._inbox.put(lambda: self._finished(activation, token, outcome))
 
         call = ProgramCall(
-            inputs=effect.inputs, history=tuple(HistoryTurn(past.inputs, past.outputs) for past in effect.history),
+            inputs=effect.inputs, history=effect.history,
             lm=session.record.lm, turn_id=effect.turn_id, session_id=session.record.id, attempt=effect.attempt,
             on_token=on_token if streams else None, deadline_s=None,
         )  # fmt: skip

@@ -14,6 +14,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 from dspex_actors.clock import Clock, SystemClock
 from dspex_actors.errors import DspexError, NotFound, Unauthenticated
 from dspex_actors.ids import rfc3339
+from dspex_actors.lm.models import Models
 from dspex_actors.programs.catalogue import Programs
 from dspex_actors.resources.journal import public_turn
 from dspex_actors.resources.key import Principal, hash_secret
@@ -60,12 +61,13 @@ class SessionRuntime:
     """Implements `api.runtime.Runtime`. Store calls run in a few threads; turns never wait for them."""
 
     def __init__(
-        self, store: Store, turns: Turns, programs: Programs, tree: Callable[[], Awaitable[Json]],
+        self, store: Store, turns: Turns, programs: Programs, models: Models, tree: Callable[[], Awaitable[Json]],
         clock: Clock | None = None,
     ) -> None:  # fmt: skip
         self._store = store
         self._turns = turns
         self._programs = programs
+        self._models = models
         self._tree = tree
         self._clock = clock or SystemClock()
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="store")
@@ -113,7 +115,7 @@ class SessionRuntime:
     async def create_session(self, tenant: str, spec: SessionSpec, idempotency: Idempotency | None) -> Made[Json]:
         """See `Runtime`."""
         if spec.lm is not None:
-            await self._db(self._programs.check_lm, spec.lm)
+            await self._db(self._models.get, spec.lm)
         made = await self._db(self._store.create_session, tenant, spec, idempotency)
         return Made(await self._public(made.value), made.replayed)
 
@@ -239,12 +241,11 @@ class SessionRuntime:
 
     def info(self) -> Json:
         """See `Runtime`."""
-        models = self._programs.models
         return {
             "name": "dspex-actors",
             "version": importlib.metadata.version("dspex-actors"),
-            "lm": models.shown(None),
-            "mock": models.is_mock,
+            "lm": self._models.shown(None),
+            "mock": self._models.is_mock,
         }
 
     def close(self) -> None:

@@ -30,6 +30,7 @@ from dspex_actors.errors import (
     SessionBusy,
     StoreUnavailable,
 )
+from dspex_actors.programs.call import HistoryTurn
 from dspex_actors.resources.journal import Entry, FailedTurn, Verdict
 from dspex_actors.resources.session import SessionRecord
 from dspex_actors.sessions.events import (
@@ -53,7 +54,7 @@ from dspex_actors.sessions.events import (
     Stop,
     Waiter,
 )
-from dspex_actors.sessions.state import Exchange, State, fold
+from dspex_actors.sessions.state import State, fold
 
 MAILBOX_LIMIT = 100
 """Turns that may wait in one session."""
@@ -225,7 +226,7 @@ class Session:
         assert turn is not None
         assert turn.entry is not None
         assert turn.ran is not None
-        fold(self.state, turn.entry, Exchange(turn.inputs, turn.ran.outputs), turn.ran.usage)
+        fold(self.state, turn.entry, HistoryTurn(turn.inputs, turn.ran.outputs), turn.ran.usage)
         self.attempts.pop(turn.turn_id, None)
         self.current, self.stalled = None, False
         answer = orjson.dumps(

@@ -5,22 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 import orjson
 
 from dspex_actors.errors import StoreUnavailable
+from dspex_actors.programs.call import HistoryTurn
 from dspex_actors.resources.journal import FORMAT_VERSION, Entry
-
-Json = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """One turn of the conversation: what went in, what came out."""
-
-    inputs: Json
-    outputs: Json
 
 
 @dataclass(slots=True)
@@ -35,7 +25,7 @@ class State:
         turn_ids: The ids of all recorded turns: what a retry is looked up in.
     """
 
-    history: deque[Exchange]
+    history: deque[HistoryTurn]
     seq: int = 0
     turn: int = 0
     usage: dict[str, int] = field(default_factory=dict)
@@ -61,11 +51,11 @@ def replay(entries: Iterable[Entry], history_window: int) -> State:
                 f"{FORMAT_VERSION}. Run the newer program that wrote it."
             )
         delta = orjson.loads(entry.delta)
-        fold(state, entry, Exchange(delta["inputs"], delta["outputs"]), delta["usage"])
+        fold(state, entry, HistoryTurn(delta["inputs"], delta["outputs"]), delta["usage"])
     return state
 
 
-def fold(state: State, entry: Entry, exchange: Exchange, usage: dict[str, int]) -> None:
+def fold(state: State, entry: Entry, exchange: HistoryTurn, usage: dict[str, int]) -> None:
     """Add one committed turn to the state.
 
     Raises:

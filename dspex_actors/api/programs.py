@@ -1,0 +1,36 @@
+"""`/v1/programs`."""
+
+from __future__ import annotations
+
+from dspex_actors.api.asgi import REPLAYED, Response, json_response
+from dspex_actors.api.body import read_json, validated
+from dspex_actors.api.call import Call
+from dspex_actors.api.listing import page_of, page_response
+from dspex_actors.resources.program import ProgramSpec
+
+
+async def create(call: Call) -> Response:
+    """Create a program, version 1."""
+    body = await read_json(call)
+    spec = validated(ProgramSpec, body)
+    made = await call.runtime.create_program(call.tenant, spec, call.idempotency("POST /v1/programs", body))
+    location = ((b"location", f"/v1/programs/{made.value.spec.name}".encode()),)
+    return json_response(made.value.public(), 201, location + (REPLAYED if made.replayed else ()))
+
+
+async def index(call: Call) -> Response:
+    """A page of programs, newest first."""
+    listing = await call.runtime.list_programs(call.tenant, page_of(call.query))
+    return page_response((program.public() for program in listing.items), listing.next_cursor)
+
+
+async def show(call: Call) -> Response:
+    """One program."""
+    program = await call.runtime.get_program(call.tenant, call.name("name", "program"))
+    return json_response(program.public())
+
+
+async def delete(call: Call) -> Response:
+    """Remove a program that no session is bound to."""
+    await call.runtime.delete_program(call.tenant, call.name("name", "program"))
+    return Response(status=204)

@@ -1,0 +1,118 @@
+"""The table of routes. The router, the checks of scope and query, and the OpenAPI document are made of it.
+
+Scopes: reading needs `read`, sessions and their turns need `write`, changing programs needs `admin`.
+"""
+
+from __future__ import annotations
+
+from dspex_actors.api import auth, listing, predict, problems, programs, sessions, system, turns
+from dspex_actors.api.docs_page import docs
+from dspex_actors.api.route import Route
+from dspex_actors.errors import (
+    AlreadyExists,
+    BodyTooLarge,
+    Cancelled,
+    DeadlineExceeded,
+    DspexError,
+    HostLost,
+    IdempotencyMismatch,
+    InUse,
+    InvalidJson,
+    InvalidRequest,
+    LMFailed,
+    LMRateLimited,
+    LMTimeout,
+    MailboxFull,
+    NoCapacity,
+    NotFound,
+    OutcomeUnknown,
+    OutputInvalid,
+    PreconditionFailed,
+    ProgramFailed,
+    SessionBusy,
+    UnknownType,
+)
+
+_BODY: tuple[type[DspexError], ...] = (InvalidJson, BodyTooLarge, InvalidRequest)
+_TURN: tuple[type[DspexError], ...] = (
+    *(NotFound, IdempotencyMismatch, PreconditionFailed, MailboxFull, SessionBusy, DeadlineExceeded, Cancelled),
+    *(OutcomeUnknown, LMFailed, LMTimeout, LMRateLimited, OutputInvalid, ProgramFailed, HostLost, NoCapacity),
+)
+_MADE = (*_BODY, AlreadyExists, IdempotencyMismatch)
+_LIST = (InvalidRequest,)
+_ONE = (NotFound,)
+_SESSION = "/v1/sessions/{id}"
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        *("POST", f"{_SESSION}/predict", predict.predict, "Run a turn", "write"),
+        request="PredictRequest",
+        answer="Answer",
+        errors=(*_BODY, *_TURN),
+        media_types=("application/json", "text/event-stream"),
+    ),
+    Route(
+        *("POST", "/v1/programs", programs.create, "Create a program", "admin"),
+        request="ProgramSpec",
+        answer="Program",
+        status=201,
+        errors=(*_MADE, UnknownType),
+    ),
+    Route(
+        *("GET", "/v1/programs", programs.index, "List programs"),
+        query=listing.SORTED,
+        answer="ProgramPage",
+        errors=_LIST,
+    ),
+    Route("GET", "/v1/programs/{name}", programs.show, "Show a program", answer="Program", errors=_ONE),
+    Route(
+        *("DELETE", "/v1/programs/{name}", programs.delete, "Delete a program", "admin"),
+        status=204,
+        errors=(NotFound, InUse),
+    ),
+    Route(
+        *("POST", "/v1/sessions", sessions.create, "Create a session", "write"),
+        request="SessionSpec",
+        answer="Session",
+        status=201,
+        errors=(*_MADE, NotFound),
+    ),
+    Route(
+        *("GET", "/v1/sessions", sessions.index, "List sessions"),
+        query=listing.SORTED,
+        answer="SessionPage",
+        errors=_LIST,
+    ),
+    Route("GET", _SESSION, sessions.show, "Show a session", answer="Session", errors=_ONE),
+    Route("DELETE", _SESSION, sessions.delete, "Delete a session", "write", status=204, errors=_ONE),
+    Route(
+        *("GET", f"{_SESSION}/turns", turns.index, "List a session's turns, oldest first"),
+        query=(*listing.PAGE, "include"),
+        answer="TurnPage",
+        errors=(*_LIST, NotFound),
+    ),
+    Route("GET", f"{_SESSION}/turns/{{n}}", turns.show, "Show a turn", answer="Turn", errors=_ONE),
+    Route(
+        *("GET", f"{_SESSION}/turns/by-id/{{turn_id}}", turns.show_by_id, "Show the outcome of a turn by its key"),
+        answer="Turn",
+        errors=_ONE,
+    ),
+    Route("GET", "/v1/tree", system.tree, "Show the supervision tree", answer="TreeNode"),
+    Route("GET", "/livez", system.livez, "Tell that the process answers", None, answer="Health"),
+    Route(
+        *("GET", "/readyz", system.readyz, "Tell whether every part can serve", None),
+        answer="Health",
+        errors=(NoCapacity,),
+    ),
+    Route("GET", "/info", system.info, "Show version and models", answer="Info"),
+    Route("GET", "/openapi.json", system.openapi, "Describe this surface", answer="OpenAPI"),
+    Route("GET", "/docs", docs, "Show this surface to a browser", media_types=("text/html",)),
+    Route(
+        *("GET", "/login", auth.login, "Trade a key for a cookie"),
+        query=("key",),
+        status=303,
+        media_types=(),
+        open_login=True,
+    ),
+    Route("GET", "/problems/{code}", problems.explain, "Explain an error code", answer="ProblemCode", errors=_ONE),
+)

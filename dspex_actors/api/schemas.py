@@ -1,0 +1,155 @@
+"""The JSON Schemas of what the surface takes and gives, by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dspex_actors.api import turn_body
+from dspex_actors.api.problems import PROBLEMS
+from dspex_actors.resources.program import ProgramSpec
+from dspex_actors.resources.session import SessionSpec
+
+# Any: JSON Schema is an open dictionary.
+Schema = dict[str, Any]
+
+_TEXT: Schema = {"type": "string"}
+_COUNT: Schema = {"type": "integer", "minimum": 0}
+_OBJECT: Schema = {"type": "object"}
+_TIME: Schema = {"type": "string", "format": "date-time"}
+_NULLABLE: Schema = {"type": ["string", "null"]}
+
+
+def ref(name: str) -> Schema:
+    """A pointer to a named schema."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _record(required: str, **properties: Schema) -> Schema:
+    return {"type": "object", "required": required.split(), "properties": properties}
+
+
+def _page(of: str) -> Schema:
+    return _record("items next_cursor", items={"type": "array", "items": ref(of)}, next_cursor=_NULLABLE)
+
+
+def schemas() -> dict[str, Schema]:
+    """Every schema that the table of routes or another schema names."""
+    return {**_taken(), **_given(), "Problem": _problem()}
+
+
+def _taken() -> dict[str, Schema]:
+    return {
+        "ProgramSpec": ProgramSpec.model_json_schema(),
+        "SessionSpec": SessionSpec.model_json_schema(),
+        "PredictRequest": turn_body.SCHEMA,
+    }
+
+
+def _given() -> dict[str, Schema]:
+    return {
+        "Program": _record(
+            "id name version",
+            id=_TEXT,
+            name=_TEXT,
+            version=_COUNT,
+            signature=_TEXT,
+            module=_TEXT,
+            params=_OBJECT,
+            instructions=_TEXT,
+            lm=_TEXT,
+            created_at=_TIME,
+        ),
+        "ProgramPage": _page("Program"),
+        "Session": _record(
+            "id program version status turns",
+            id=_TEXT,
+            program=_TEXT,
+            version=_COUNT,
+            turns=_COUNT,
+            lm=_NULLABLE,
+            created_at=_TIME,
+            status={"enum": ["idle", "busy", "passive", "quarantined"]},
+        ),
+        "SessionPage": _page("Session"),
+        "Answer": _record(
+            "session turn turn_id outputs usage latency_ms model attempts",
+            session=_TEXT,
+            turn=_COUNT,
+            turn_id=_TEXT,
+            outputs=_OBJECT,
+            usage=_OBJECT,
+            latency_ms={"type": "number"},
+            model=_TEXT,
+            attempts=_COUNT,
+        ),
+        "Turn": _turn(),
+        "TurnPage": _page("Turn"),
+        "TreeNode": _tree_node(),
+        "Health": _record("status", status=_TEXT),
+        "Info": _OBJECT,
+        "OpenAPI": _OBJECT,
+        "ProblemCode": _record(
+            "code title status retryable meaning what_to_do",
+            code=_TEXT,
+            title=_TEXT,
+            status=_COUNT,
+            retryable={"type": "boolean"},
+            meaning=_TEXT,
+            what_to_do=_TEXT,
+        ),
+    }
+
+
+def _turn() -> Schema:
+    return _record(
+        "turn_id status inputs attempts completed_at",
+        turn=_COUNT,
+        turn_id=_TEXT,
+        status={"enum": ["completed", "failed"]},
+        inputs=_OBJECT,
+        outputs=_OBJECT,
+        error=ref("Problem"),
+        usage=_OBJECT,
+        model=_TEXT,
+        program=_TEXT,
+        version=_COUNT,
+        attempts=_COUNT,
+        started_at=_TIME,
+        completed_at=_TIME,
+        after_turn=_COUNT,
+    )
+
+
+def _tree_node() -> Schema:
+    return _record(
+        "id kind status children",
+        id=_TEXT,
+        pid={"type": ["integer", "null"]},
+        node=_NULLABLE,
+        restarts=_COUNT,
+        last_exit=_NULLABLE,
+        kind={"enum": ["supervisor", "placement", "host", "standby", "probation", "job"]},
+        status={"enum": ["starting", "ready", "draining", "suspect", "dead"]},
+        children={"type": "array", "items": ref("TreeNode")},
+        shards=_COUNT,
+        sessions=_COUNT,
+        in_flight=_COUNT,
+        rss_bytes=_COUNT,
+    )
+
+
+def _problem() -> Schema:
+    error = _record("loc msg type", loc={"type": "array", "items": {"type": ["string", "integer"]}}, msg=_TEXT)
+    error["properties"]["type"] = _TEXT
+    return _record(
+        "type title status detail code retryable",
+        type=_TEXT,
+        title=_TEXT,
+        status=_COUNT,
+        detail=_TEXT,
+        code={"enum": sorted(PROBLEMS)},
+        retryable={"type": "boolean"},
+        retry_after_s={"type": "number"},
+        request_id=_TEXT,
+        errors={"type": "array", "items": error},
+    )

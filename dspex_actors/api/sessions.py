@@ -1,0 +1,35 @@
+"""`/v1/sessions`."""
+
+from __future__ import annotations
+
+from dspex_actors.api.asgi import REPLAYED, Response, json_response
+from dspex_actors.api.body import read_json, validated
+from dspex_actors.api.call import Call
+from dspex_actors.api.listing import page_of, page_response
+from dspex_actors.resources.session import SessionSpec
+
+
+async def create(call: Call) -> Response:
+    """Create a session bound to a program."""
+    body = await read_json(call)
+    spec = validated(SessionSpec, body)
+    made = await call.runtime.create_session(call.tenant, spec, call.idempotency("POST /v1/sessions", body))
+    location = ((b"location", f"/v1/sessions/{made.value['id']}".encode()),)
+    return json_response(made.value, 201, location + (REPLAYED if made.replayed else ()))
+
+
+async def index(call: Call) -> Response:
+    """A page of sessions, newest first."""
+    listing = await call.runtime.list_sessions(call.tenant, page_of(call.query))
+    return page_response(listing.items, listing.next_cursor)
+
+
+async def show(call: Call) -> Response:
+    """One session."""
+    return json_response(await call.runtime.get_session(call.tenant, call.name("id", "session")))
+
+
+async def delete(call: Call) -> Response:
+    """Remove a session and all that is its."""
+    await call.runtime.delete_session(call.tenant, call.name("id", "session"))
+    return Response(status=204)

@@ -1,0 +1,49 @@
+"""The admin key: given, kept from an earlier start, or made; its row in the store, its secret in the home."""
+
+from __future__ import annotations
+
+import re
+
+from dspex_actors.cli.home import Home, write_private
+from dspex_actors.clock import Clock
+from dspex_actors.config import Settings
+from dspex_actors.errors import InvalidRequest
+from dspex_actors.resources.key import ApiKey, hash_secret, new_secret
+from dspex_actors.store.port import Store
+
+ADMIN = "admin"
+_SENDABLE = re.compile(r"[\x21-\x7e]+")
+
+
+def ensure_admin_key(settings: Settings, home: Home, store: Store, clock: Clock) -> str:
+    """The secret of the key `admin`, after which the store knows it and the home's file holds it.
+
+    `DSPEX_API_KEY` wins over the one of earlier starts and replaces it; without either a new one is made.
+
+    Raises:
+        InvalidRequest: The given key cannot be sent in a header.
+    """
+    secret = _given(settings) or _kept(home) or new_secret()
+    digest = hash_secret(secret)
+    known = store.find_key(digest)
+    if known is None or known.id != ADMIN:
+        store.put_key(ApiKey(ADMIN, digest, "default", ("admin",), None, clock.now_us()))
+    if _kept(home) != secret:
+        write_private(home.key_file, secret + "\n")
+    return secret
+
+
+def _given(settings: Settings) -> str | None:
+    if settings.api_key is None:
+        return None
+    secret = settings.api_key.get_secret_value()
+    if not _SENDABLE.fullmatch(secret):
+        raise InvalidRequest("DSPEX_API_KEY takes printable ASCII without spaces, one character at least.")
+    return secret
+
+
+def _kept(home: Home) -> str | None:
+    try:
+        return home.key_file.read_text().strip() or None
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,282 @@
+"""`dx.local()`: the whole of it in one process, without Ray: store, host, programs, and a Python face.
+
+The same host, the same journal and the same API as on a cluster; only the ways between them are shorter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import orjson
+from pydantic import SecretStr, ValidationError
+from ulid import ULID
+
+from dspex_actors.errors import AlreadyExists, DspexError, InvalidRequest, Problem
+from dspex_actors.ids import body_hash, check_name, new_ulid
+from dspex_actors.lm.models import Models
+from dspex_actors.programs.catalogue import Programs
+from dspex_actors.resources.program import Program, ProgramSpec
+from dspex_actors.resources.session import SessionRecord, SessionSpec
+from dspex_actors.resources.turn import TurnAnswer, TurnEvent, TurnRequest
+from dspex_actors.sessions.activation import Ask
+from dspex_actors.sessions.host import Host
+from dspex_actors.sessions.placement import first_owners
+from dspex_actors.sessions.runtime import SessionRuntime
+from dspex_actors.sessions.waiting import TurnWait
+from dspex_actors.store import Store, open_store
+
+TENANT = "default"
+DEFAULT_TIMEOUT_S = 60.0
+
+Json = dict[str, Any]
+
+
+class LocalTurns:
+    """Turns go straight to the one host of this process."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._epochs: dict[str, int] = {}
+
+    def take(self, store: Store) -> None:
+        """Make the host the owner of every unit."""
+        store.seed_leases(first_owners([self._host.name], 1))
+        store.take_over([lease for lease in store.leases() if lease.host != self._host.name], self._host.name)
+        leases = store.leases()
+        self._epochs = {lease.unit: lease.epoch for lease in leases}
+        self._host.own(leases)
+
+    async def predict(self, record: SessionRecord, turn: TurnRequest) -> TurnAnswer:
+        """See `runtime.Turns`."""
+        wait = self._ask(record, turn)
+        try:
+            return await wait.answer()
+        finally:
+            self._host.leave(wait)
+
+    async def stream(self, record: SessionRecord, turn: TurnRequest) -> AsyncGenerator[TurnEvent]:
+        """See `runtime.Turns`."""
+        wait = self._ask(record, turn)
+        try:
+            async for event in wait.events():
+                yield event
+        finally:
+            self._host.leave(wait)
+
+    async def peek(self, record: SessionRecord) -> tuple[str, int]:
+        """See `runtime.Turns`."""
+        return self._host.peek([record.uid])[0]
+
+    def place(self, unit: str) -> tuple[str | None, int]:
+        """See `runtime.Turns`."""
+        return self._host.name, self._epochs[unit]
+
+    def unready(self) -> list[str]:
+        """See `runtime.Turns`."""
+        return [] if self._epochs else ["host"]
+
+    def _ask(self, record: SessionRecord, turn: TurnRequest) -> TurnWait:
+        wait = TurnWait(turn.turn_id, turn.stream)
+        self._host.ask(Ask(record.uid, record.unit, self._epochs[record.unit], 1, turn), wait)
+        return wait
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A committed turn: `outputs` has the signature's fields as attributes."""
+
+    turn: int
+    turn_id: str
+    outputs: SimpleNamespace
+    usage: Json
+    model: str
+    latency_ms: float
+    attempts: int
+    replayed: bool
+
+
+class LocalSession:
+    """A session of `dx.local()`."""
+
+    def __init__(self, runtime: SessionRuntime, session_id: str) -> None:
+        self.id = session_id
+        self._runtime = runtime
+
+    async def predict(
+        self, *, idempotency_key: str | None = None, timeout_s: float = DEFAULT_TIMEOUT_S, **inputs: Any
+    ) -> Reply:
+        """Run a turn with these inputs.
+
+        Raises:
+            DspexError: What went wrong; nothing of the turn is in the session then (but see `outcome_unknown`).
+        """
+        turn = _turn(inputs, idempotency_key, timeout_s, stream=False)
+        answer = await self._runtime.predict(TENANT, self.id, turn)
+        fields = orjson.loads(answer.body)
+        return Reply(
+            turn=fields["turn"], turn_id=fields["turn_id"], outputs=SimpleNamespace(**fields["outputs"]),
+            usage=fields["usage"], model=fields["model"], latency_ms=fields["latency_ms"],
+            attempts=fields["attempts"], replayed=answer.replayed,
+        )  # fmt: skip
+
+    async def stream(
+        self, *, idempotency_key: str | None = None, timeout_s: float = DEFAULT_TIMEOUT_S, **inputs: Any
+    ) -> AsyncGenerator[TurnEvent]:
+        """Run a turn and yield its events, the last `turn.completed` or `turn.failed`."""
+        turn = _turn(inputs, idempotency_key, timeout_s, stream=True)
+        async for event in self._runtime.stream(TENANT, self.id, turn):
+            yield event
+
+    async def turns(self) -> list[Json]:
+        """The first 200 turns of the session, oldest first."""
+        from dspex_actors.store.port import Page
+
+        page = await self._runtime.turns(TENANT, self.id, Page(limit=200, descending=False), False)
+        return list(page.items)
+
+
+class LocalRuntime:
+    """An async context manager: everything starts on entry and stops on exit."""
+
+    def __init__(self, programs: Mapping[str, str | Json], url: str, models: Models, packages: tuple[str, ...]) -> None:
+        self._specs = [_spec(name, spec) for name, spec in programs.items()]
+        self._url = url
+        self._models = models
+        self._packages = packages
+        self._host: Host | None = None
+        self._store: Store | None = None
+        self._runtime: SessionRuntime | None = None
+
+    async def __aenter__(self) -> LocalRuntime:
+        self._store = open_store(self._url)
+        programs = Programs(self._models, self._packages)
+        self._host = Host(f"local#{ULID()}", self._store, programs)
+        turns = LocalTurns(self._host)
+        turns.take(self._store)
+        self._runtime = SessionRuntime(self._store, turns, programs, self._models, self._tree)
+        try:
+            for spec in self._specs:
+                await self._ensure(spec)
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        if self._host is not None:
+            await self._host.close()
+        if self._runtime is not None:
+            self._runtime.close()
+        if self._store is not None:
+            self._store.close()
+
+    @property
+    def runtime(self) -> SessionRuntime:
+        """The port that the HTTP application is served from (`api.create_app`)."""
+        assert self._runtime is not None, "use `async with dx.local(...)`"
+        return self._runtime
+
+    @property
+    def store(self) -> Store:
+        """The store underneath."""
+        assert self._store is not None, "use `async with dx.local(...)`"
+        return self._store
+
+    async def create_program(self, spec: ProgramSpec) -> Program:
+        """Check and store a program. Raises AlreadyExists, InvalidRequest."""
+        return (await self.runtime.create_program(TENANT, spec, None)).value
+
+    async def open(self, program: str, id: str | None = None, lm: str | None = None) -> LocalSession:  # noqa: A002
+        """The session of that id, made when there is none (with a fresh id where none is given).
+
+        Raises:
+            NotFound: No such program.
+            InvalidRequest: The id or the model's name is not a proper one.
+            AlreadyExists: The id belongs to a session of another program.
+        """
+        if id is not None:
+            check_name(id, "id")
+        try:
+            made = await self.runtime.create_session(TENANT, SessionSpec(program=program, id=id, lm=lm), None)
+            return LocalSession(self.runtime, made.value["id"])
+        except AlreadyExists:
+            assert id is not None
+            found = await self.runtime.get_session(TENANT, id)
+            if found["program"] != program.partition("@")[0]:
+                raise
+            return LocalSession(self.runtime, id)
+
+    async def _ensure(self, spec: ProgramSpec) -> None:
+        try:
+            await self.create_program(spec)
+        except AlreadyExists:
+            found = await self.runtime.get_program(TENANT, spec.name)
+            if found.spec != spec:
+                raise
+
+    async def _tree(self) -> Json:
+        assert self._host is not None
+        load = self._host.load()
+        return {
+            "id": self._host.name, "kind": "host", "pid": _pid(), "node": None, "status": "ready", "restarts": 0,
+            "last_exit": None, "children": [], "shards": load.shards, "sessions": load.sessions,
+            "in_flight": load.in_flight, "rss_bytes": load.rss_bytes,
+        }  # fmt: skip
+
+
+def local(
+    programs: Mapping[str, str | Json] | None = None,
+    *,
+    lm: str = "mock",
+    lm_api_base: str | None = None,
+    lm_api_key: str | None = None,
+    packages: tuple[str, ...] = (),
+) -> LocalRuntime:
+    """DSPex Actors in this process, in memory: for scripts, notebooks and tests.
+
+    Args:
+        programs: Name to a DSPy signature (`"question -> answer"`), or to the fields of a program
+            (`{"signature": …, "module": "chain_of_thought", …}`).
+        lm: The model's name; the mock engine by default.
+        lm_api_base: Base address of the model's API.
+        lm_api_key: Its key.
+        packages: Packages that `python:pkg.mod:Class` programs may come from.
+
+    Raises:
+        InvalidRequest: A program or the model cannot be built; the sentence says why.
+    """
+    models = Models(lm, lm_api_base, SecretStr(lm_api_key) if lm_api_key else None)
+    return LocalRuntime(programs or {}, "sqlite://", models, packages)
+
+
+def _spec(name: str, spec: str | Json) -> ProgramSpec:
+    fields = {"signature": spec} if isinstance(spec, str) else spec
+    try:
+        return ProgramSpec(name=name, **fields)
+    except DspexError:
+        raise
+    except ValidationError as error:
+        problems: list[Problem] = [
+            {"loc": list(each["loc"]), "msg": each["msg"], "type": each["type"]} for each in error.errors()
+        ]
+        raise InvalidRequest(f"The program {name} is not one: see errors.", errors=problems) from error
+
+
+def _turn(inputs: Json, key: str | None, timeout_s: float, *, stream: bool) -> TurnRequest:
+    try:
+        body = orjson.dumps(inputs)
+    except TypeError as error:
+        raise InvalidRequest(f"Inputs are values that JSON has: {error}.") from error
+    turn_id = check_name(key, "idempotency_key") if key is not None else new_ulid()
+    return TurnRequest(
+        turn_id, key is not None, body_hash("turn", inputs), body, timeout_s, stream=stream, request_id=turn_id
+    )
+
+
+def _pid() -> int:
+    import os
+
+    return os.getpid()

@@ -1,0 +1,157 @@
+"""The host as a Ray actor: a process with an I/O loop in a thread of its own, and a Ray face for the control plane.
+
+What survives a crash of this process: everything, because nothing is only here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psutil
+import ray
+import uvloop
+
+from dspex_actors.config import Settings
+from dspex_actors.errors import Moved
+from dspex_actors.sessions.host import Host, Load
+from dspex_actors.sessions.placement import HostInfo
+from dspex_actors.sessions.ray_placement import placement_handle
+from dspex_actors.sessions.server import HostServer
+from dspex_actors.store.port import Lease
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+START_NICE = 10
+"""Importing DSPy costs seconds of CPU: a starting standby yields to the hosts that serve."""
+RETRY_S = 0.1
+
+
+class HostActor:
+    """One host process.
+
+    `__init__` returns at once; the host is usable when placement lists it as attached. If it cannot be built the
+    process exits, and its supervisor decides.
+    """
+
+    def __init__(self, settings: dict[str, Any], name: str) -> None:
+        self._settings = Settings(**settings)
+        self._name = name
+        self._term = 0
+        self._loop = uvloop.new_event_loop()
+        self._host: Host | None = None
+        self._server: HostServer | None = None
+        self._stopping = threading.Event()
+        threading.Thread(target=self._serve, name="io", daemon=True).start()
+        threading.Thread(target=self._begin, name="begin", daemon=True).start()
+
+    # Control plane, called by placement and the supervisor -----------------------------------------------------
+    async def own(self, leases: Sequence[Lease], term: int) -> None:
+        """These leases are this host's. Raises Moved for a placement of a lower term."""
+        self._check(term)
+        await self._on_io(self._own(leases))
+
+    async def disown(self, units: Sequence[str], term: int) -> None:
+        """These units are not this host's. Raises Moved for a placement of a lower term."""
+        self._check(term)
+        await self._on_io(self._disown(units))
+
+    async def load(self) -> Load:
+        """What the host has to do now."""
+        return await self._on_io(self._load())
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Refuse new turns, wait for those that run; whether all have ended."""
+        return await self._on_io(self._drain(timeout_s))
+
+    async def terminate(self, reason: str) -> None:
+        """Close everything, for the supervisor's graceful stop."""
+        log.info("host %s stops: %s", self._name, reason)
+        self._stopping.set()
+        if self._host is not None and self._server is not None:
+            await self._on_io(self._server.close())
+            await self._on_io(self._host.close())
+
+    def _check(self, term: int) -> None:
+        if term < self._term:
+            raise Moved(f"A placement of term {term} speaks; this host has heard of term {self._term}.")
+        self._term = term
+
+    async def _on_io(self, work: Coroutine[Any, Any, T]) -> T:
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+
+    async def _own(self, leases: Sequence[Lease]) -> None:
+        assert self._host is not None
+        self._host.own(leases)
+
+    async def _disown(self, units: Sequence[str]) -> None:
+        assert self._host is not None
+        self._host.disown(units)
+
+    async def _load(self) -> Load:
+        assert self._host is not None
+        return self._host.load()
+
+    async def _drain(self, timeout_s: float) -> bool:
+        assert self._host is not None
+        return await self._host.drain(timeout_s)
+
+    # Threads ---------------------------------------------------------------------------------------------------
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+
+    def _begin(self) -> None:
+        """Build the host, then stay in touch with placement for as long as the process lives."""
+        # Niceness is a thread's own on Linux, so only this one yields.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), START_NICE)
+        try:
+            info = self._build()
+        except Exception:
+            log.exception("host %s cannot start", self._name)
+            os._exit(1)
+        while not self._stopping.is_set():
+            self._attach(info)
+            self._stopping.wait(RETRY_S)
+
+    def _build(self) -> HostInfo:
+        from dspex_actors.lm.models import Models
+        from dspex_actors.programs.catalogue import Programs
+        from dspex_actors.store import open_store
+
+        settings = self._settings
+        store = open_store(settings.database_url)
+        models = Models(settings.lm, settings.lm_api_base, settings.lm_api_key)
+        models.warm()
+        programs = Programs(models, settings.packages)
+        address = socket_path(settings, self._name)
+
+        async def listen() -> None:
+            self._host = Host(self._name, store, programs)
+            self._server = HostServer(self._host, store.store_id, store.stream_key)
+            await self._server.listen(address)
+
+        asyncio.run_coroutine_threadsafe(listen(), self._loop).result()
+        process = psutil.Process()
+        node = ray.get_runtime_context().get_node_id()
+        return HostInfo(self._name, str(address), process.pid, process.create_time(), node)
+
+    def _attach(self, info: HostInfo) -> None:
+        try:
+            placement = placement_handle()
+            ray.get(placement.attach.remote(info))
+            ray.get(placement.park.remote())  # ends only when placement does
+        except (ray.exceptions.RayError, LookupError) as error:
+            log.info("placement is not there: %s", type(error).__name__)
+
+
+def socket_path(settings: Settings, name: str) -> Path:
+    """Where a host listens: short, because socket paths end at 107 bytes. Names are never used twice."""
+    return settings.run_dir / "hosts" / f"{name.rpartition('#')[2]}.sock"

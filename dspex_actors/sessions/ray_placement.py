@@ -1,0 +1,215 @@
+"""Placement as a Ray actor: knows the living hosts, moves the units of dead ones, and tells the routers.
+
+What survives a crash: the leases, which are in the store. Hosts attach again to the next placement, which takes a
+higher term; meanwhile turns go on by the table that the routers have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import psutil
+import ray
+from ray.experimental import internal_kv
+
+from dspex_actors.config import Settings
+from dspex_actors.sessions.host import Load
+from dspex_actors.sessions.placement import HostInfo, Table, first_owners, plan
+from dspex_actors.store.port import Lease, Store
+
+log = logging.getLogger(__name__)
+
+NAMESPACE = "dspex"
+_KEY = b"dspex:placement"
+POLL_S = 10.0
+RETRY_S = 0.05
+GATHER_S = 5.0
+"""After a start: how long to wait for as many hosts as are wanted before giving units to fewer."""
+LOAD_S = 1.0
+
+
+class PlacementActor:
+    """The one place that moves units. Every move is a compare-and-set of leases in the store."""
+
+    def __init__(self, settings: dict[str, Any], name: str) -> None:
+        from dspex_actors.store import open_store
+
+        self._settings = Settings(**settings)
+        self._store: Store = open_store(self._settings.database_url)
+        self._term = self._store.take_term()
+        self._leases = {lease.unit: lease for lease in self._store.leases()}
+        self._alive: dict[str, HostInfo] = {}
+        self._watches: dict[str, int] = {}
+        self._dead: set[str] = set()
+        self._count = 0
+        self._draining = False
+        self._lock = asyncio.Lock()
+        self._news = asyncio.Event()
+        self._gathered = False
+        self._table = Table(self._term << 32, {}, {})
+        self._tasks: set[asyncio.Task[None]] = set()
+        internal_kv._internal_kv_put(_KEY, name.encode(), overwrite=True)
+
+    # Hosts -----------------------------------------------------------------------------------------------------
+    async def attach(self, info: HostInfo) -> int:
+        """A host is ready for work; gives the term. It learns what it owns by `own`, what it lost by `disown`."""
+        if info.name not in self._alive:
+            self._watch(info)
+            self._alive[info.name] = info
+            log.info("host %s attached, pid %s", info.name, info.pid)
+        if not self._gathered:
+            self._spawn(self._gather())
+        mine = [lease for lease in self._leases.values() if lease.host == info.name]
+        others = [lease.unit for lease in self._leases.values() if lease.host != info.name]
+        handle = ray.get_actor(info.name, namespace=NAMESPACE)
+        await handle.disown.remote(others, self._term)
+        await handle.own.remote(mine, self._term)
+        await self._settle()
+        return self._term
+
+    async def park(self) -> None:
+        """Never returns: a caller learns from its failure that placement is gone."""
+        await asyncio.Event().wait()
+
+    def _watch(self, info: HostInfo) -> None:
+        """A pidfd is readable when the process has ended: sub-millisecond, without anybody's help."""
+        with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+            fd = os.pidfd_open(info.pid)
+            if psutil.Process(info.pid).create_time() == info.started:
+                self._watches[info.name] = fd
+                asyncio.get_running_loop().add_reader(fd, self._died, info.name)
+                return
+            os.close(fd)
+        self._spawn(self._settle())
+
+    def _died(self, name: str) -> None:
+        fd = self._watches.pop(name)
+        asyncio.get_running_loop().remove_reader(fd)
+        os.close(fd)
+        log.warning("host %s died", name)
+        self._alive.pop(name, None)
+        self._dead.add(name)
+        self._spawn(self._settle())
+
+    # Moves -----------------------------------------------------------------------------------------------------
+    async def _gather(self) -> None:
+        await asyncio.sleep(GATHER_S)
+        self._gathered = True
+        await self._settle()
+
+    async def _settle(self) -> None:
+        """Give every unit of a host that is gone to one that lives, and publish the table."""
+        async with self._lock:
+            if self._gathered or len(self._alive) >= self._settings.hosts:
+                self._gathered = True
+                await self._move()
+            self._publish()
+
+    async def _move(self) -> None:
+        alive = list(self._alive)
+        if not self._leases and alive:
+            await asyncio.to_thread(self._store.seed_leases, first_owners(alive, self._settings.hosts))
+            self._leases = {lease.unit: lease for lease in await asyncio.to_thread(self._store.leases)}
+            for name in alive:
+                self._own(name, [lease for lease in self._leases.values() if lease.host == name])
+        known = [lease for lease in self._leases.values() if lease.host in self._alive or self._is_gone(lease.host)]
+        for heir, seen in plan(known, alive, self._settings.hosts).items():
+            won = await asyncio.to_thread(self._store.take_over, seen, heir)
+            if len(won) < len(seen):  # another placement moved them: its word is in the store
+                self._leases = {lease.unit: lease for lease in await asyncio.to_thread(self._store.leases)}
+            self._leases.update({lease.unit: lease for lease in won})
+            self._own(heir, won)
+            log.warning("%s units moved to %s", len(won), heir)
+
+    def _is_gone(self, name: str) -> bool:
+        """Whether no process of that name can be alive: it was seen to die, or Ray knows no such actor."""
+        if name in self._dead:
+            return True
+        try:
+            ray.get_actor(name, namespace=NAMESPACE)
+        except ValueError:
+            self._dead.add(name)
+            return True
+        return False
+
+    def _own(self, name: str, leases: list[Lease]) -> None:
+        # Not awaited: should the host be dead, its watch says so.
+        with contextlib.suppress(ValueError):
+            ray.get_actor(name, namespace=NAMESPACE).own.remote(leases, self._term)
+
+    def _publish(self) -> None:
+        hosts = {name: info.address for name, info in self._alive.items()}
+        units = {unit: (lease.host, lease.epoch) for unit, lease in self._leases.items() if lease.host in self._alive}
+        self._count += 1
+        self._table = Table((self._term << 32) + self._count, hosts, units, self._draining)
+        self._news.set()
+        self._news = asyncio.Event()
+
+    # What others ask -------------------------------------------------------------------------------------------
+    async def table(self, after: int) -> Table:
+        """The table, as soon as its version is above `after`; at the latest after 10 s, changed or not."""
+        if self._table.version <= after:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), POLL_S)
+        return self._table
+
+    async def loads(self) -> dict[str, dict[str, Any]]:
+        """Every living host: its address book entry and its load (empty if it does not answer within a second)."""
+        names = list(self._alive)
+        found = await asyncio.gather(*(self._load(name) for name in names), return_exceptions=True)
+        return {
+            name: {"pid": self._alive[name].pid, **(asdict(load) if isinstance(load, Load) else {})}
+            for name, load in zip(names, found, strict=True)
+            if name in self._alive
+        }
+
+    async def _load(self, name: str) -> Load:
+        handle = ray.get_actor(name, namespace=NAMESPACE)
+        load: Load = await asyncio.wait_for(_ref(handle.load.remote()), LOAD_S)
+        return load
+
+    async def drain(self, timeout_s: float) -> bool:
+        """No host takes new turns any more; whether all that ran have ended."""
+        self._draining = True
+        self._publish()
+        handles = [ray.get_actor(name, namespace=NAMESPACE) for name in self._alive]
+        ended = await asyncio.gather(*(_ref(h.drain.remote(timeout_s)) for h in handles), return_exceptions=True)
+        return all(done is True for done in ended)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _ref(ref: Any) -> Any:
+    return await ref
+
+
+def placement_handle() -> Any:
+    """The placement actor that last announced itself. Raises LookupError when there is none."""
+    name = internal_kv._internal_kv_get(_KEY)
+    if name is None:
+        raise LookupError("no placement has started yet")
+    try:
+        return ray.get_actor(name.decode(), namespace=NAMESPACE)
+    except ValueError as error:
+        raise LookupError(str(error)) from error
+
+
+async def follow_table(update: Callable[[Table], None]) -> None:
+    """Hand every new table to `update`, for ever, whatever becomes of placement."""
+    version = 0
+    while True:
+        try:
+            table: Table = await placement_handle().table.remote(version)
+            update(table)
+            version = table.version
+        except (ray.exceptions.RayError, LookupError):
+            await asyncio.sleep(RETRY_S)

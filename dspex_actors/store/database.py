@@ -1,0 +1,145 @@
+"""Connections and transactions: how this program speaks to SQLite, and what a database fault becomes.
+
+Two engines on one file. The writer has one connection whose transactions all start with BEGIN IMMEDIATE: a deferred
+one could read a lease, wait, and commit under an epoch that is gone. Readers refuse to write (`query_only`), so no
+other kind of write transaction exists. A store in memory has one connection for both.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from sqlite3 import Connection as SqliteConnection
+from sqlite3 import DatabaseError as SqliteError
+
+from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from dspex_actors.errors import InvalidRequest, StoreUnavailable
+from dspex_actors.store import driver
+
+READERS = 8
+_DURABLE = ("journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=4096", "cache_size=-32768")
+
+
+def parse_url(url: str) -> URL:
+    """The address of a store: `sqlite:///<file>`, or `sqlite://` for one in memory.
+
+    Raises:
+        InvalidRequest: It is something else.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        parsed = None
+    if parsed is None or parsed.drivername not in ("sqlite", "sqlite+pysqlite") or parsed.query or parsed.host:
+        msg = "The store's address must be sqlite:///<file>, or sqlite:// for one in memory; set DSPEX_STORE_URL"
+        raise InvalidRequest(msg + ".", errors=[{"loc": ["store_url"], "msg": msg, "type": "url"}])
+    return parsed
+
+
+def file_of(url: URL) -> Path | None:
+    """The file of a store; None for one in memory."""
+    return Path(url.database).absolute() if url.database and url.database != ":memory:" else None
+
+
+def make_file(path: Path) -> None:
+    """Create an empty store file that only its owner reads, and its folder, where they are missing.
+
+    Raises:
+        StoreUnavailable: The place cannot be written.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+    except OSError as fault:
+        msg = f"The store {path} cannot be created: {fault.strerror}. Choose another data folder (DSPEX_HOME)."
+        raise StoreUnavailable(msg) from fault
+
+
+class Database:
+    """One SQLite database. Thread-safe; writers queue for one connection, and for the file's lock."""
+
+    def __init__(self, url: URL, busy_timeout_s: float) -> None:
+        self._closed = False
+        in_memory = file_of(url) is None
+        self.writer = _engine(url, 1, busy_timeout_s, () if in_memory else _DURABLE)
+        event.listen(self.writer, "begin", _begin_immediate)
+        self._reader = self.writer
+        if not in_memory:
+            self._reader = _engine(url, READERS, busy_timeout_s, ("query_only=ON",), autocommit=True)
+
+    def close(self) -> None:
+        """Close every connection; later calls raise StoreUnavailable."""
+        self._closed = True
+        self._reader.dispose()
+        self.writer.dispose()
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A write transaction: holds the database's write lock from its first moment.
+
+        Raises:
+            StoreUnavailable: The database cannot be reached or stays locked.
+        """
+        with self._faults(), self.writer.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection to read from; each statement sees one committed state.
+
+        Raises:
+            StoreUnavailable: The database cannot be reached.
+        """
+        with self._faults(), self._reader.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        if self._closed:
+            raise StoreUnavailable("The store is closed. Open it again.")
+        try:
+            yield
+        except (IntegrityError, ProgrammingError, DataError):
+            raise
+        except DBAPIError as fault:
+            raise StoreUnavailable(_sentence(str(fault.orig))) from fault
+        except SqliteError as fault:  # From driver.py, which goes around SQLAlchemy.
+            raise StoreUnavailable(_sentence(str(fault))) from fault
+        except PoolTimeout as fault:
+            raise StoreUnavailable(_sentence("every connection is busy")) from fault
+
+
+def _sentence(cause: str) -> str:
+    return f"The store cannot be used: {cause}. Nothing was acknowledged; try again, and check the disk if it lasts."
+
+
+def _engine(
+    url: URL, connections: int, busy_timeout_s: float, pragmas: tuple[str, ...], *, autocommit: bool = False
+) -> Engine:
+    engine = create_engine(
+        url,
+        poolclass=QueuePool,
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=busy_timeout_s,
+        connect_args={"check_same_thread": False, "cached_statements": 512},
+        **({"isolation_level": "AUTOCOMMIT"} if autocommit else {}),
+    )
+
+    def prepare(connection: SqliteConnection, _record: object) -> None:
+        # The driver would send a deferred BEGIN of its own otherwise.
+        connection.isolation_level = None
+        for pragma in (f"busy_timeout={round(busy_timeout_s * 1_000)}", *pragmas):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    event.listen(engine, "connect", prepare)
+    return engine
+
+
+def _begin_immediate(connection: Connection) -> None:
+    driver.run(connection, "BEGIN IMMEDIATE", ())

@@ -1,0 +1,37 @@
+"""Statements sent to the driver as text: for hot paths, where SQLAlchemy's bookkeeping costs more than the database.
+
+The SQL is still written in Core and compiled for the dialect; only running it goes around SQLAlchemy. It takes part in
+the connection's transaction, and raises the driver's own errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Dialect
+from sqlalchemy.sql.expression import ClauseElement
+
+
+def text_of(statement: ClauseElement, dialect: Dialect) -> str:
+    """The statement as the driver takes it, its parameters positional in the order of writing."""
+    return str(statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True}))
+
+
+def run(connection: Connection, text: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
+    """Run it once; all rows, each typed as the statement says."""
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(text, tuple(parameters))
+        return list(cursor.fetchall())
+    finally:
+        cursor.close()
+
+
+def run_many(connection: Connection, text: str, rows: Sequence[Sequence[object]]) -> None:
+    """Run it for each row of parameters."""
+    cursor = connection.connection.cursor()
+    try:
+        cursor.executemany(text, rows)
+    finally:
+        cursor.close()

@@ -1,0 +1,141 @@
+"""Group commit under the fence: the one place where journal entries are written.
+
+The order of the statements is the argument: the lease rows are locked before a session is touched, and a session moves
+from `seq - 1` to `seq` only for the unit that the entry started under. The SQL is built once per batch size and sent
+as text, because building it costs more than running it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Dialect,
+    String,
+    column,
+    func,
+    insert,
+    literal_column,
+    select,
+    tuple_,
+    update,
+    values,
+)
+from sqlalchemy.sql.expression import ClauseElement
+
+from dspex_actors.errors import AlreadyExists, Internal
+from dspex_actors.resources.journal import Entry, Verdict
+from dspex_actors.store.driver import run, run_many, text_of
+from dspex_actors.store.schema import journal, lease, session
+
+CHUNK = 128
+"""Entries per statement: bounds the number of SQL texts, and of variables in one of them."""
+
+
+class Fence:
+    """Commits entries for one database; keeps the SQL texts."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._integrity_error = dialect.loaded_dbapi.IntegrityError
+        self._insert = text_of(insert(journal), dialect)
+        self._lease_checks: dict[int, str] = {}
+        self._advances: dict[int, str] = {}
+
+    def commit(self, connection: Connection, entries: Sequence[Entry]) -> list[Verdict]:
+        """Write what may be written, inside the caller's transaction; one verdict an entry, in order.
+
+        Raises:
+            AlreadyExists: An entry's turn id is in its session's journal under another number.
+            Internal: Two entries of one session.
+        """
+        if len({entry.uid for entry in entries}) != len(entries):
+            raise Internal("A group commit takes at most one entry a session; commit the second one after the first.")
+        chunks = (entries[start : start + CHUNK] for start in range(0, len(entries), CHUNK))
+        return list(chain.from_iterable(self._commit_chunk(connection, chunk) for chunk in chunks))
+
+    def _commit_chunk(self, connection: Connection, entries: Sequence[Entry]) -> Iterator[Verdict]:
+        held = self._held(connection, entries)
+        fenced = [entry for entry in entries if (entry.unit, entry.epoch) in held]
+        tenants = self._advance(connection, fenced) if fenced else {}
+        self._write(connection, [_row(entry, tenants[entry.uid]) for entry in fenced if entry.uid in tenants])
+        for entry in entries:
+            if entry.uid in tenants:
+                yield Verdict.COMMITTED
+            elif (entry.unit, entry.epoch) not in held:
+                yield Verdict.MOVED
+            else:
+                yield Verdict.COMMITTED if _is_recorded(connection, entry) else Verdict.DROPPED
+
+    def _held(self, connection: Connection, entries: Sequence[Entry]) -> set[tuple[str, int]]:
+        # Pairs, not units: a batch may hold one unit under two epochs.
+        text = self._lease_checks.get(len(entries))
+        if text is None:
+            text = self._lease_checks[len(entries)] = text_of(_lease_check(len(entries)), self._dialect)
+        pairs = [value for entry in entries for value in (entry.unit, entry.epoch)]
+        return {(unit, epoch) for unit, epoch in run(connection, text, pairs)}
+
+    def _advance(self, connection: Connection, entries: Sequence[Entry]) -> dict[str, str]:
+        text = self._advances.get(len(entries))
+        if text is None:
+            text = self._advances[len(entries)] = text_of(_advance(len(entries)), self._dialect)
+        moves = [value for entry in entries for value in (entry.uid, entry.seq, entry.unit, entry.turn)]
+        return dict(run(connection, text, moves))
+
+    def _write(self, connection: Connection, rows: list[tuple[object, ...]]) -> None:
+        if not rows:
+            return
+        try:
+            run_many(connection, self._insert, rows)
+        except self._integrity_error as fault:
+            msg = "A turn of this batch was recorded before, under another number; commit the entries one by one."
+            raise AlreadyExists(msg) from fault
+
+
+def _lease_check(size: int) -> ClauseElement:
+    pair = tuple_(lease.c.unit, lease.c.epoch)
+    held = select(lease.c.unit, lease.c.epoch).where(pair.in_([("", 0)] * size))
+    return held.order_by(lease.c.unit).with_for_update(read=True)
+
+
+def _advance(size: int) -> ClauseElement:
+    columns: list[ColumnElement[object]] = [
+        column("x", String),
+        column("n", BigInteger),
+        column("u", String),
+        column("t", BigInteger),
+    ]
+    v = values(*columns, name="v").data([("", 0, "", 0)] * size).cte("v")
+    return (
+        update(session)
+        .values(seq=v.c.n, turns=func.coalesce(v.c.t, session.c.turns))
+        .where(session.c.uid == v.c.x, session.c.seq == v.c.n - literal_column("1"), session.c.unit == v.c.u)
+        .returning(session.c.uid, session.c.tenant)
+    )
+
+
+def _row(entry: Entry, tenant: str) -> tuple[object, ...]:
+    """In the order of the table's columns."""
+    return (
+        entry.uid,
+        entry.seq,
+        tenant,
+        entry.kind,
+        entry.turn,
+        entry.turn_id,
+        entry.body_hash,
+        entry.format_version,
+        entry.at_us,
+        entry.delta,
+    )
+
+
+def _is_recorded(connection: Connection, entry: Entry) -> bool:
+    """Whether this very entry is there already: the answer to its COMMIT was lost."""
+    found = select(journal.c.turn_id, journal.c.body_hash).where(journal.c.uid == entry.uid, journal.c.seq == entry.seq)
+    row = connection.execute(found).first()
+    return row is not None and row.turn_id == entry.turn_id and row.body_hash == entry.body_hash

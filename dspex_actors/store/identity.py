@@ -1,0 +1,57 @@
+"""What a store is born with: its random name, the key of the router-host handshake, and the term that starts count."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+from sqlalchemy import BigInteger, Connection, Select, String, cast, insert, select, update
+
+from dspex_actors.errors import StoreUnavailable
+from dspex_actors.ids import new_ulid
+from dspex_actors.store.schema import meta
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The store's random name, and 32 random bytes made with it."""
+
+    store_id: str
+    stream_key: bytes
+
+
+def give(connection: Connection) -> None:
+    """Write an identity into a store that has none."""
+    if connection.scalar(_value("store_id")) is None:
+        born = {"store_id": new_ulid(), "stream_key": secrets.token_hex(32), "term": "0"}
+        connection.execute(insert(meta), [{"key": key, "value": value} for key, value in born.items()])
+
+
+def read(connection: Connection) -> Identity:
+    """The store's identity."""
+    wanted = select(meta.c.key, meta.c.value).where(meta.c.key.in_(["store_id", "stream_key"]))
+    found = {row.key: row.value for row in connection.execute(wanted)}
+    if len(found) != 2:
+        raise StoreUnavailable("The store has lost its identity (table meta); restore it from a backup.")
+    return Identity(found["store_id"], bytes.fromhex(found["stream_key"]))
+
+
+def check(connection: Connection, expected: str | None) -> None:
+    """Raises StoreUnavailable where the store is not the expected one."""
+    found = connection.scalar(_value("store_id"))
+    if expected is not None and found != expected:
+        msg = f"This is the store {found}, not {expected}; point DSPEX_STORE_URL at the one this process began with."
+        raise StoreUnavailable(msg)
+
+
+def take_term(connection: Connection) -> int:
+    """The next term."""
+    raised = cast(cast(meta.c.value, BigInteger) + 1, String)
+    term = connection.scalar(update(meta).where(meta.c.key == "term").values(value=raised).returning(meta.c.value))
+    if term is None:
+        raise StoreUnavailable("The store has lost its term (table meta); restore it from a backup.")
+    return int(term)
+
+
+def _value(key: str) -> Select[str]:
+    return select(meta.c.value).where(meta.c.key == key)

@@ -1,0 +1,43 @@
+"""Who runs which unit. There is no unowned state: a lease is made with a host and changes by compare-and-set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from dspex_actors.store.driver import run_many, text_of
+from dspex_actors.store.port import Lease
+from dspex_actors.store.schema import lease
+
+_TAKE = (
+    update(lease)
+    .values(epoch=bindparam("next"), host=bindparam("h"))
+    .where(lease.c.unit == bindparam("u"), lease.c.epoch == bindparam("seen"))
+)
+
+
+def seed(connection: Connection, owners: dict[str, str]) -> None:
+    """Insert the units that are missing, at epoch 1."""
+    known = set(connection.scalars(select(lease.c.unit)))
+    missing = [{"unit": unit, "epoch": 1, "host": owners[unit]} for unit in sorted(owners.keys() - known)]
+    if missing:
+        connection.execute(insert(lease), missing)
+
+
+def every(connection: Connection) -> Sequence[Lease]:
+    """All leases in key order."""
+    return [Lease(*row) for row in connection.execute(select(lease).order_by(lease.c.unit))]
+
+
+def take_over(connection: Connection, seen: Sequence[Lease], host: str) -> list[Lease]:
+    """Move each lease that is still at the epoch seen; gives those, at their new epochs, in key order."""
+    wanted = {old.unit: old.epoch for old in seen}
+    # The rows are locked in key order first, so that what is read here is what the update finds.
+    rows = select(lease.c.unit, lease.c.epoch).where(lease.c.unit.in_(wanted)).order_by(lease.c.unit).with_for_update()
+    won = [unit for unit, epoch in connection.execute(rows).all() if epoch == wanted[unit]]
+    taken = [Lease(unit, wanted[unit] + 1, host) for unit in won]
+    if taken:
+        text = text_of(_TAKE, connection.dialect)
+        run_many(connection, text, [(new.epoch, host, new.unit, new.epoch - 1) for new in taken])
+    return taken

@@ -1,0 +1,109 @@
+"""Rows of sessions."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from dspex_actors.errors import AlreadyExists, InvalidRequest, NotFound
+from dspex_actors.ids import check_name, new_ulid, shard_of, unit_of_shard
+from dspex_actors.resources.session import SessionRecord, SessionSpec
+from dspex_actors.store import programs
+from dspex_actors.store.paging import by_creation, listing
+from dspex_actors.store.port import Listing, Page
+from dspex_actors.store.schema import failed_turn, idempotency, journal, session
+
+
+def create(connection: Connection, tenant: str, spec: SessionSpec, now_us: int) -> SessionRecord:
+    """Insert a session bound to its program's version. Raises NotFound, AlreadyExists, InvalidRequest."""
+    name, version = parse_program(spec.program)
+    bound = programs.find(connection, tenant, name, version, lock=True)
+    uid = new_ulid()
+    shard = shard_of(tenant, uid)
+    made = SessionRecord(
+        uid=uid,
+        tenant=tenant,
+        id=spec.id if spec.id is not None else new_ulid().lower(),
+        program_uid=bound.uid,
+        program=name,
+        version=bound.version,
+        lm=spec.lm,
+        shard=shard,
+        unit=unit_of_shard(shard),
+        seq=0,
+        turns=0,
+        created_at_us=now_us,
+    )
+    _insert(connection, made)
+    return made
+
+
+def parse_program(reference: str) -> tuple[str, int | None]:
+    """`name` or `name@version` as its parts. Raises InvalidRequest."""
+    name, at, version = reference.partition("@")
+    check_name(name, "program")
+    if not at:
+        return name, None
+    if version.isascii() and version.isdigit() and len(version) <= 9:
+        return name, int(version)
+    msg = "program takes a name, or name@version with the version's number"
+    raise InvalidRequest(msg + ".", errors=[{"loc": ["program"], "msg": msg, "type": "name"}])
+
+
+def page(connection: Connection, tenant: str, wanted: Page) -> Listing[SessionRecord]:
+    """One page of the tenant's sessions."""
+    rows = by_creation(select(session).where(session.c.tenant == tenant), session, wanted)
+    return listing(connection.execute(rows).all(), wanted, _record)
+
+
+def find(connection: Connection, tenant: str, session_id: str) -> SessionRecord:
+    """By the id that users see. Raises NotFound."""
+    rows = select(session).where(session.c.tenant == tenant, session.c.id == session_id)
+    row = connection.execute(rows).first()
+    if row is None:
+        raise NotFound(f"There is no session {session_id!r}; create it first, or list the sessions to see their ids.")
+    return _record(row)
+
+
+def load(connection: Connection, uid: str) -> SessionRecord:
+    """By uid. Raises NotFound."""
+    row = connection.execute(select(session).where(session.c.uid == uid)).first()
+    if row is None:
+        raise NotFound(f"The session {uid} was deleted; create a new one.")
+    return _record(row)
+
+
+def remove(connection: Connection, tenant: str, session_id: str) -> str:
+    """Delete the session, then all that hangs on its uid, so that a late commit finds no session. Raises NotFound."""
+    of_id = (session.c.tenant == tenant, session.c.id == session_id)
+    uid = connection.scalar(delete(session).where(*of_id).returning(session.c.uid))
+    if uid is None:
+        raise NotFound(f"There is no session {session_id!r}; list the sessions to see their ids.")
+    for table in (journal, failed_turn, idempotency):
+        connection.execute(delete(table).where(table.c.uid == uid))
+    return str(uid)
+
+
+def dump(made: SessionRecord) -> dict[str, Any]:
+    """A record as JSON's types."""
+    return asdict(made)
+
+
+def parse(dumped: dict[str, Any]) -> SessionRecord:
+    """The inverse of `dump`."""
+    return SessionRecord(**dumped)
+
+
+def _insert(connection: Connection, made: SessionRecord) -> None:
+    try:
+        connection.execute(insert(session).values(asdict(made)))
+    except IntegrityError as fault:
+        msg = f"A session with the id {made.id!r} exists; choose another id, or none to have one made."
+        raise AlreadyExists(msg) from fault
+
+
+def _record(row: Row[Any]) -> SessionRecord:
+    return SessionRecord(**row._mapping)

@@ -1,0 +1,183 @@
+"""The store in SQL: each method is one transaction around the functions of one table's module."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dspex_actors.clock import Clock
+from dspex_actors.resources.journal import Entry, FailedTurn, Verdict
+from dspex_actors.resources.key import ApiKey
+from dspex_actors.resources.program import Program, ProgramSpec
+from dspex_actors.resources.session import SessionRecord, SessionSpec
+from dspex_actors.store import identity, journal, keys, leases, programs, sessions
+from dspex_actors.store.database import Database
+from dspex_actors.store.fence import Fence
+from dspex_actors.store.idempotency import make_once
+from dspex_actors.store.identity import Identity
+from dspex_actors.store.port import Idempotency, Lease, Listing, Made, Page
+
+
+class SqlStore:
+    """`Store` over SQLAlchemy; `open_store` makes one. Thread-safe.
+
+    A call that returns has been written to disk (`synchronous=FULL`); one that raises has changed nothing, except that
+    after StoreUnavailable a write may have happened whole.
+    """
+
+    def __init__(self, database: Database, clock: Clock, born: Identity) -> None:
+        self.store_id = born.store_id
+        self.stream_key = born.stream_key
+        self._database = database
+        self._clock = clock
+        self._fence = Fence(database.writer.dialect)
+
+    def close(self) -> None:
+        """Close every connection; a store in memory is gone then."""
+        self._database.close()
+
+    def ping(self) -> None:
+        """Read one row, and refuse a store that is not the one opened."""
+        with self._database.read() as connection:
+            identity.check(connection, self.store_id)
+
+    def put_key(self, key: ApiKey) -> None:
+        """Insert a key, or replace the one with its `id`. Raises AlreadyExists where its secret is another key's."""
+        with self._database.write() as connection:
+            keys.put(connection, key)
+
+    def find_key(self, sha256: str) -> ApiKey | None:
+        """The key of that hash, expired or not."""
+        with self._database.read() as connection:
+            return keys.find(connection, sha256)
+
+    def create_program(self, tenant: str, spec: ProgramSpec, idempotency: Idempotency | None = None) -> Made[Program]:
+        """Insert version 1. Raises AlreadyExists, IdempotencyMismatch."""
+        now_us = self._clock.now_us()
+        with self._database.write() as connection:
+            return make_once(
+                connection,
+                now_us,
+                idempotency,
+                lambda: programs.create(connection, tenant, spec, now_us),
+                programs.dump,
+                programs.parse,
+            )
+
+    def list_programs(self, tenant: str, page: Page) -> Listing[Program]:
+        """The tenant's programs. Raises InvalidRequest."""
+        with self._database.read() as connection:
+            return programs.page(connection, tenant, page)
+
+    def get_program(self, tenant: str, name: str, version: int | None = None) -> Program:
+        """The live version, or the one asked for. Raises NotFound."""
+        with self._database.read() as connection:
+            return programs.find(connection, tenant, name, version)
+
+    def load_program(self, uid: str) -> Program:
+        """By uid. Raises NotFound."""
+        with self._database.read() as connection:
+            return programs.load(connection, uid)
+
+    def delete_program(self, tenant: str, name: str) -> None:
+        """Remove it. Raises NotFound, InUse."""
+        with self._database.write() as connection:
+            programs.remove(connection, tenant, name)
+
+    def create_session(
+        self, tenant: str, spec: SessionSpec, idempotency: Idempotency | None = None
+    ) -> Made[SessionRecord]:
+        """Insert a session. Raises NotFound, AlreadyExists, InvalidRequest, IdempotencyMismatch."""
+        now_us = self._clock.now_us()
+        with self._database.write() as connection:
+            return make_once(
+                connection,
+                now_us,
+                idempotency,
+                lambda: sessions.create(connection, tenant, spec, now_us),
+                sessions.dump,
+                sessions.parse,
+            )
+
+    def list_sessions(self, tenant: str, page: Page) -> Listing[SessionRecord]:
+        """The tenant's sessions. Raises InvalidRequest."""
+        with self._database.read() as connection:
+            return sessions.page(connection, tenant, page)
+
+    def get_session(self, tenant: str, session_id: str) -> SessionRecord:
+        """By id. Raises NotFound."""
+        with self._database.read() as connection:
+            return sessions.find(connection, tenant, session_id)
+
+    def load_session(self, uid: str) -> SessionRecord:
+        """By uid. Raises NotFound."""
+        with self._database.read() as connection:
+            return sessions.load(connection, uid)
+
+    def delete_session(self, tenant: str, session_id: str) -> str:
+        """Remove the session and everything of its uid; gives the uid. Raises NotFound."""
+        with self._database.write() as connection:
+            return sessions.remove(connection, tenant, session_id)
+
+    def commit(self, entries: Sequence[Entry]) -> list[Verdict]:
+        """Group commit under the fence; one verdict an entry, in order.
+
+        Raises:
+            AlreadyExists: A turn id of the batch is in its session's journal under another number. Nothing of the batch
+                was written: commit its entries one by one, and only the culprit raises again.
+            Internal: Two entries of one session. Nothing was written.
+            StoreUnavailable: The answer is lost: repeat the same call, until it answers.
+        """
+        if not entries:
+            return []
+        with self._database.write() as connection:
+            return self._fence.commit(connection, entries)
+
+    def entries(self, uid: str, after_seq: int = 0) -> Sequence[Entry]:
+        """The journal after `after_seq`, in order."""
+        with self._database.read() as connection:
+            return journal.after(connection, uid, after_seq)
+
+    def turns(self, uid: str, page: Page) -> Listing[Entry]:
+        """Entries of kind `turn`, oldest first whatever the page says; the cursor is a turn number."""
+        with self._database.read() as connection:
+            return journal.turns(connection, uid, page)
+
+    def turn(self, uid: str, number: int) -> Entry:
+        """By number. Raises NotFound."""
+        with self._database.read() as connection:
+            return journal.turn(connection, uid, number)
+
+    def turn_by_id(self, uid: str, turn_id: str) -> Entry | None:
+        """By the client's key."""
+        with self._database.read() as connection:
+            return journal.by_turn_id(connection, uid, turn_id)
+
+    def record_failure(self, failed: FailedTurn) -> None:
+        """Keep a failed attempt; a session that is gone is no error."""
+        with self._database.write() as connection:
+            journal.record_failure(connection, failed)
+
+    def failures(self, uid: str, turn_id: str | None = None) -> Sequence[FailedTurn]:
+        """Failed attempts, oldest first; the newest 1,000 at most."""
+        with self._database.read() as connection:
+            return journal.failures(connection, uid, turn_id)
+
+    def take_term(self) -> int:
+        """The next term."""
+        with self._database.write() as connection:
+            return identity.take_term(connection)
+
+    def seed_leases(self, owners: dict[str, str]) -> None:
+        """Insert missing units with epoch 1 and their first host."""
+        with self._database.write() as connection:
+            leases.seed(connection, owners)
+
+    def leases(self) -> Sequence[Lease]:
+        """All of them, in key order."""
+        with self._database.read() as connection:
+            return leases.every(connection)
+
+    def take_over(self, seen: Sequence[Lease], host: str) -> list[Lease]:
+        """Compare-and-set each lease from the epoch seen to the next; gives those that were won, in key order."""
+        with self._database.write() as connection:
+            return leases.take_over(connection, seen, host)

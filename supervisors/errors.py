@@ -1,0 +1,146 @@
+"""Every error of this package: one tree, each with a stable code and a sentence that says what to do next.
+
+Errors travel between processes as answers, so two with the same fields are equal.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from supervisors.child import Child
+from supervisors.exits import Exit
+
+
+class SupervisorError(Exception):
+    """The root of the tree."""
+
+    code: ClassVar[str] = "supervisor_error"
+    retryable: ClassVar[bool] = False
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.args == other.args
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.args))
+
+
+class BadSpec(SupervisorError, ValueError):
+    """A specification or an option with a value that is not accepted; the sentence lists what is."""
+
+    code = "bad_spec"
+
+
+class AlreadyStarted(SupervisorError):
+    """A child of that id runs, or a supervisor of that name; `child` is the running child, if it is one."""
+
+    code = "already_started"
+
+    def __init__(self, id: str, child: Child | None) -> None:  # noqa: A002
+        super().__init__(id, child)
+        self.id, self.child = id, child
+
+    def __str__(self) -> str:
+        return f"{self.id!r} is already running. Use the one that runs, or terminate it first."
+
+
+class _AboutChild(SupervisorError):
+    sentence: ClassVar[str]
+
+    def __init__(self, id: str) -> None:  # noqa: A002
+        super().__init__(id)
+        self.id = id
+
+    def __str__(self) -> str:
+        return self.sentence.format(self.id)
+
+
+class AlreadyPresent(_AboutChild):
+    """The id is taken by a specification whose child does not run."""
+
+    code = "already_present"
+    sentence = "There is a specification {!r} whose child is not running. Call restart_child, or delete_child first."
+
+
+class Running(_AboutChild):
+    """The call needs a child that does not run."""
+
+    code = "running"
+    sentence = "Child {!r} is running. Call terminate_child first."
+
+
+class Restarting(_AboutChild):
+    """The call needs a child that is not being restarted."""
+
+    code = "restarting"
+    sentence = "Child {!r} is being restarted. Call terminate_child to end that, or wait."
+    retryable = True
+
+
+class ChildNotFound(_AboutChild):
+    """No specification has that id."""
+
+    code = "not_found"
+    sentence = "There is no child {!r}. which_children lists those that exist."
+
+
+class StartError(SupervisorError):
+    """The child's own start failed; `reason` says how."""
+
+    code = "start_failed"
+
+    def __init__(self, id: str, reason: Exit) -> None:  # noqa: A002
+        super().__init__(id, reason)
+        self.id, self.reason = id, reason
+
+    def __str__(self) -> str:
+        return f"Child {self.id!r} did not start ({self.reason}). Correct its class or arguments and start it again."
+
+
+class FailedToStartChild(StartError):
+    """The supervisor did not start because this child did not; those started before it were stopped."""
+
+    code = "failed_to_start_child"
+
+    def __str__(self) -> str:
+        return f"The supervisor did not start, because child {self.id!r} failed ({self.reason}). Correct that child."
+
+
+class SupervisorStopping(SupervisorError):
+    """The supervisor is stopping and serves no more calls."""
+
+    code = "shutdown"
+
+    def __str__(self) -> str:
+        return "The supervisor is stopping. Find the one that its parent starts in its place, or start a new one."
+
+
+class SupervisorDown(SupervisorError):
+    """No supervisor of that name answers."""
+
+    code = "noproc"
+    retryable = True
+
+    def __init__(self, name: str, detail: str = "") -> None:
+        super().__init__(name, detail)
+        self.name, self.detail = name, detail
+
+    def __str__(self) -> str:
+        because = f" ({self.detail})" if self.detail else ""
+        return f"No supervisor {self.name!r} answers{because}. Find it again, or start it."
+
+
+class CallTimeout(SupervisorError):
+    """The caller's time ran out; the call stays in the supervisor's queue and may still happen."""
+
+    code = "timeout"
+    retryable = True
+
+    def __init__(self, name: str, timeout_s: float) -> None:
+        super().__init__(name, timeout_s)
+        self.name, self.timeout_s = name, timeout_s
+
+    def __str__(self) -> str:
+        return (
+            f"Supervisor {self.name!r} did not answer within {self.timeout_s:g} s; the call may still be served. "
+            "Look with which_children before you repeat it."
+        )

@@ -1,0 +1,202 @@
+"""A runtime in memory: echoes its inputs, and does what a test tells it to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, TypeVar
+
+import orjson
+
+from dspex_actors.errors import AlreadyExists, IdempotencyMismatch, InUse, InvalidRequest, NotFound, Unauthenticated
+from dspex_actors.resources.key import Principal
+from dspex_actors.resources.program import Program, ProgramSpec
+from dspex_actors.resources.session import SessionSpec
+from dspex_actors.resources.turn import TurnAnswer, TurnEvent, TurnRequest
+from dspex_actors.store.port import Idempotency, Listing, Made, Page
+
+T = TypeVar("T")
+ADMIN, WRITER, READER = "admin-key", "write-key", "read-key"
+COMPLETED = TurnEvent("1.2", "turn.completed", b'{"turn":1}')
+
+
+class FakeRuntime:
+    """What the API is tested against.
+
+    `error` is raised by every turn, `gate` holds turns back until it is set; `gone` is set when a turn's caller went.
+    """
+
+    def __init__(self) -> None:
+        self.keys = {
+            ADMIN: Principal("k-admin", "default", ("admin",)),
+            WRITER: Principal("k-write", "default", ("write",)),
+            READER: Principal("k-read", "default", ("read",)),
+        }
+        self.programs: dict[str, Program] = {}
+        self.sessions: dict[str, dict[str, Any]] = {}
+        self.turns_of: dict[str, list[dict[str, Any]]] = {}
+        self.hashes: dict[str, bytes] = {}
+        self.made: dict[Idempotency, Any] = {}
+        self.asked: list[TurnRequest] = []
+        self.events: Sequence[TurnEvent] = (TurnEvent("1.1", "turn.started", b'{"attempt":1}'), COMPLETED)
+        self.error: Exception | None = None
+        self.late_error: Exception | None = None
+        self.gate: asyncio.Event | None = None
+        self.started, self.gone = asyncio.Event(), asyncio.Event()
+        self.parts: list[str] = []
+
+    async def authenticate(self, secret: str) -> Principal:
+        """The principal of a known key."""
+        if secret not in self.keys:
+            raise Unauthenticated("This key is unknown.")
+        return self.keys[secret]
+
+    def _once(self, idempotency: Idempotency | None, value: T) -> Made[T]:
+        if idempotency is not None:
+            self.made[idempotency] = value
+        return Made(value)
+
+    def _before(self, idempotency: Idempotency | None) -> Any:
+        if idempotency is None:
+            return None
+        for made, value in self.made.items():
+            if (made.principal, made.route, made.key) == (idempotency.principal, idempotency.route, idempotency.key):
+                if made.body_hash != idempotency.body_hash:
+                    raise IdempotencyMismatch("This key was used with another body. Use a fresh one.")
+                return value
+        return None
+
+    async def create_program(self, tenant: str, spec: ProgramSpec, idempotency: Idempotency | None) -> Made[Program]:
+        """Store it."""
+        if before := self._before(idempotency):
+            return Made(before, replayed=True)
+        if spec.name in self.programs:
+            raise AlreadyExists("This name is taken.")
+        self.programs[spec.name] = Program(f"u-{spec.name}", tenant, 1, spec, len(self.programs) * 1_000_000)
+        return self._once(idempotency, self.programs[spec.name])
+
+    async def list_programs(self, tenant: str, page: Page) -> Listing[Program]:
+        """A page."""
+        return _page(list(self.programs.values()), page)
+
+    async def get_program(self, tenant: str, name: str) -> Program:
+        """By name."""
+        return _found(self.programs, name)
+
+    async def delete_program(self, tenant: str, name: str) -> None:
+        """Unless a session uses it."""
+        _found(self.programs, name)
+        if any(session["program"] == name for session in self.sessions.values()):
+            raise InUse("Sessions are bound to it. Delete them first.")
+        del self.programs[name]
+
+    async def create_session(
+        self, tenant: str, spec: SessionSpec, idempotency: Idempotency | None
+    ) -> Made[dict[str, Any]]:
+        """Bind it."""
+        if before := self._before(idempotency):
+            return Made(before, replayed=True)
+        program = _found(self.programs, spec.program)
+        session_id = spec.id or f"s{len(self.sessions) + 1}"
+        if session_id in self.sessions:
+            raise AlreadyExists("This id is taken.")
+        shown = {"id": session_id, "program": program.spec.name, "version": 1, "status": "passive", "turns": 0}
+        self.sessions[session_id], self.turns_of[session_id] = shown, []
+        return self._once(idempotency, shown)
+
+    async def list_sessions(self, tenant: str, page: Page) -> Listing[dict[str, Any]]:
+        """A page."""
+        return _page(list(self.sessions.values()), page)
+
+    async def get_session(self, tenant: str, session_id: str) -> dict[str, Any]:
+        """By id."""
+        return _found(self.sessions, session_id)
+
+    async def delete_session(self, tenant: str, session_id: str) -> None:
+        """And its turns."""
+        _found(self.sessions, session_id)
+        del self.sessions[session_id], self.turns_of[session_id]
+
+    async def predict(self, tenant: str, session_id: str, turn: TurnRequest) -> TurnAnswer:
+        """Echo the inputs."""
+        self.asked.append(turn)
+        turns = _found(self.turns_of, session_id)
+        try:
+            await self._wait()
+        except asyncio.CancelledError:
+            self.gone.set()
+            raise
+        if self.hashes.setdefault(turn.turn_id, turn.body_hash) != turn.body_hash:
+            raise IdempotencyMismatch("This key was used with another body. Use a fresh one.")
+        for known in turns:
+            if known["turn_id"] == turn.turn_id:
+                return TurnAnswer(orjson.dumps(known), replayed=True)
+        inputs = orjson.loads(turn.inputs)
+        turns.append({"turn": len(turns) + 1, "turn_id": turn.turn_id, "status": "completed", "inputs": inputs})
+        self.sessions[session_id]["turns"] = len(turns)
+        turns[-1]["outputs"] = inputs
+        return TurnAnswer(orjson.dumps(turns[-1]))
+
+    async def _wait(self) -> None:
+        self.started.set()
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.error is not None:
+            raise self.error
+
+    async def stream(self, tenant: str, session_id: str, turn: TurnRequest) -> AsyncIterator[TurnEvent]:
+        """The events that the test set; the gate is before the last of them."""
+        self.asked.append(turn)
+        _found(self.turns_of, session_id)
+        if self.error is not None:
+            raise self.error
+        try:
+            for event in self.events[:-1]:
+                yield event
+            await self._wait()
+            if self.late_error is not None:
+                raise self.late_error
+            for event in self.events[-1:]:
+                yield event
+        finally:
+            self.gone.set()
+
+    async def turns(self, tenant: str, session_id: str, page: Page, include_failed: bool) -> Listing[dict[str, Any]]:
+        """A page; a failed one when asked for."""
+        failed = [{"turn_id": "f", "status": "failed"}] if include_failed else []
+        return _page([*_found(self.turns_of, session_id), *failed], page)
+
+    async def turn(self, tenant: str, session_id: str, number: int) -> dict[str, Any]:
+        """By number."""
+        return _found({turn["turn"]: turn for turn in _found(self.turns_of, session_id)}, number)
+
+    async def turn_by_id(self, tenant: str, session_id: str, turn_id: str) -> dict[str, Any]:
+        """By key."""
+        return _found({turn["turn_id"]: turn for turn in _found(self.turns_of, session_id)}, turn_id)
+
+    async def tree(self) -> dict[str, Any]:
+        """A root alone."""
+        return {"id": "root", "kind": "supervisor", "status": "ready", "restarts": 0, "children": []}
+
+    async def unready(self) -> list[str]:
+        """What the test set."""
+        return self.parts
+
+    def info(self) -> dict[str, Any]:
+        """A little."""
+        return {"version": "0.1.0", "mock": True}
+
+
+def _found(things: dict[Any, T], name: object) -> T:
+    if name not in things:
+        raise NotFound("There is no such thing. List what there is.")
+    return things[name]
+
+
+def _page(items: Sequence[T], page: Page) -> Listing[T]:
+    ordered = list(reversed(items)) if page.descending else list(items)
+    if page.cursor is not None and not page.cursor.isdigit():
+        raise InvalidRequest("cursor takes what next_cursor said.")
+    start = int(page.cursor or 0)
+    end = start + page.limit
+    return Listing(ordered[start:end], str(end) if end < len(ordered) else None)
