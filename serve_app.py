@@ -1,1 +1,88 @@
-"""Composition root."""
+"""Composition root: settings -> store -> tree -> API -> Serve. Importing it has no effects.
+
+`dspex serve` runs it on a private Ray, `serve run serve_app:app` on one that runs already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from ray import serve
+
+from dspex_actors.api.app import create_app
+from dspex_actors.config import Settings
+from dspex_actors.sessions.ray_placement import follow_table, placement_handle
+from dspex_actors.sessions.router import Router
+from dspex_actors.sessions.runtime import SessionRuntime
+from dspex_actors.sessions.tree import ensure_tree, show_tree
+from dspex_actors.sessions.tree import stop_tree as _stop_tree
+from dspex_actors.store.opening import open_store
+
+API_CPUS = 0.5
+ONGOING_LIMIT = 10_000
+"""Requests that a replica works on at a time: turns wait for models, and mailboxes are what is bounded."""
+
+
+@serve.deployment(
+    name="api",
+    num_replicas=1,
+    max_ongoing_requests=ONGOING_LIMIT,
+    graceful_shutdown_timeout_s=5,
+    health_check_period_s=5,
+    ray_actor_options={"num_cpus": API_CPUS},
+)
+@serve.ingress()
+class Api:
+    """One API replica: the ASGI application over a router that follows placement's table."""
+
+    async def __init__(self, plain: dict[str, Any]) -> None:  # type: ignore[misc]  # Serve awaits it
+        settings = Settings(**plain)
+        tree = asyncio.ensure_future(ensure_tree(settings))
+        store, models, programs = await asyncio.to_thread(_open, settings)
+        router = Router(store.store_id, store.stream_key)
+        self._following = asyncio.ensure_future(follow_table(router.update))
+        self._runtime = SessionRuntime(store, router, programs, models, show_tree)
+        await tree
+
+    def __serve_build_asgi_app__(self) -> Any:  # the name that Serve calls
+        """What Serve serves."""
+        return create_app(self._runtime)
+
+
+def _open(settings: Settings) -> tuple[Any, Any, Any]:
+    """Store, models and programs: seconds of imports, off the loop."""
+    from dspex_actors.lm.models import Models
+    from dspex_actors.programs.catalogue import Programs
+
+    models = Models(settings.lm, settings.lm_api_base, settings.lm_api_key)
+    return open_store(settings.database_url), models, Programs(models, settings.packages)
+
+
+def build(settings: Settings) -> serve.Application:
+    """The Serve application for these settings."""
+    return Api.bind(settings.plain())  # type: ignore[attr-defined,no-any-return]
+
+
+def __getattr__(name: str) -> Any:
+    """`app`, made from the environment when somebody asks for it."""
+    if name == "app":
+        return build(Settings())
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def start_tree(settings: Settings) -> None:
+    """Start the supervision tree in the connected Ray; nothing if it runs."""
+    asyncio.run(ensure_tree(settings))
+
+
+def drain(settings: Settings, timeout_s: float) -> None:
+    """Refuse new turns and wait for those that run, at most `timeout_s` seconds."""
+    import ray
+
+    ray.get(placement_handle().drain.remote(timeout_s), timeout=timeout_s + 1)
+
+
+def stop_tree(settings: Settings) -> None:
+    """Stop the supervision tree: hosts write what is queued, then end."""
+    asyncio.run(_stop_tree())

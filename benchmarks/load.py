@@ -48,15 +48,15 @@ class Run:
     """What one loop measured between `start` and `end`; `cpu_s` is what the generator itself used, warm-up included."""
 
     records: list[Record]
+    warmup: list[Record]
     start: float
     end: float
     cpu_s: float
-    sent: int
 
     @property
     def cpu_us_per_request(self) -> float:
         """The generator's own cost: it is taken from the server, which shares the cores."""
-        return self.cpu_s / max(1, self.sent) * 1e6
+        return self.cpu_s / max(1, len(self.records) + len(self.warmup)) * 1e6
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
@@ -68,22 +68,23 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 class _Log:
     """Records as they come, the numbering of requests, and the bounds."""
 
-    def __init__(self, target: Target, limit: int, first: int) -> None:
+    def __init__(self, target: Target) -> None:
         self.target = target
-        self.records: list[Record] = []
-        self._numbers = itertools.count(first)
-        self._last = first + limit
-        self.sent = 0
+        self._records: list[Record] = []
+        self._numbers = itertools.count()
+        self._cpu = time.process_time()
 
     def next_request(self) -> bytes | None:
         number = next(self._numbers)
-        if number >= self._last:
-            return None
-        self.sent += 1
-        return self.target.request(number)
+        return self.target.request(number) if number < MAX_REQUESTS else None
 
     def add(self, scheduled: float, sent: float, answer: Answer) -> None:
-        self.records.append(Record(scheduled, sent, time.perf_counter(), answer.status, answer.body))
+        self._records.append(Record(scheduled, sent, time.perf_counter(), answer.status, answer.body))
+
+    def run(self, start: float, end: float) -> Run:
+        cpu_s = time.process_time() - self._cpu
+        measured = [record for record in self._records if record.scheduled >= start]
+        return Run(measured, [record for record in self._records if record.scheduled < start], start, end, cpu_s)
 
 
 async def closed_loop(
@@ -93,16 +94,13 @@ async def closed_loop(
     seconds: float,
     warmup_s: float = 1.0,
     answer_within_s: float = 30.0,
-    limit: int = MAX_REQUESTS,
-    first: int = 0,
 ) -> Run:
-    """Keep `connections` requests on their way for `seconds`, after a warm-up whose records are dropped.
+    """Keep `connections` requests on their way for `seconds`, after a warm-up whose records are kept apart.
 
     Requests that are on their way at the end are waited for, at most `answer_within_s`; what is unanswered then is
-    recorded with status 0. `first` is the number of the first request (so that keys stay fresh over many loops).
+    recorded with status 0. At most 1,000,000 requests are sent.
     """
-    log = _Log(target, limit, first)
-    cpu = time.process_time()
+    log = _Log(target)
     start = time.perf_counter() + warmup_s
     workers = [asyncio.ensure_future(_keep_busy(log, start + seconds)) for _ in range(connections)]
     _, late = await asyncio.wait(workers, timeout=warmup_s + seconds + answer_within_s)
@@ -110,8 +108,7 @@ async def closed_loop(
     for worker in workers:
         if not worker.cancelled():
             worker.result()
-    records = [record for record in log.records if record.sent >= start]
-    return Run(records, start, start + seconds, time.process_time() - cpu, log.sent)
+    return log.run(start, start + seconds)
 
 
 async def _keep_busy(log: _Log, end: float) -> None:
@@ -142,17 +139,15 @@ async def open_loop(
     warmup_s: float = 1.0,
     connections: int = 64,
     answer_within_s: float = 60.0,
-    first: int = 0,
 ) -> Run:
     """Send `rate` requests a second at fixed times, for `seconds` or until `until` is set, whatever the server does.
 
     Latency counts from the time when a request was due. Connections are opened ahead and more are made while none is
     free, up to 2,048.
     """
-    log = _Log(target, MAX_REQUESTS, first)
+    log = _Log(target)
     pool = _Pool(target)
     await pool.fill(connections)
-    cpu = time.process_time()
     begin = time.perf_counter()
     tasks: set[asyncio.Task[None]] = set()
     for number in range(int(rate * (warmup_s + seconds))):
@@ -170,8 +165,7 @@ async def open_loop(
         _, late = await asyncio.wait(tasks, timeout=answer_within_s)
         await _cancel(late)
     pool.close()
-    records = [record for record in log.records if record.scheduled >= begin + warmup_s]
-    return Run(records, begin + warmup_s, end, time.process_time() - cpu, log.sent)
+    return log.run(begin + warmup_s, end)
 
 
 async def _send_one(log: _Log, pool: _Pool, request: bytes, due: float) -> None:

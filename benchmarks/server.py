@@ -31,6 +31,11 @@ class ServerError(RuntimeError):
     """A server did not start; the sentence names its log."""
 
 
+def stop_on_sigterm() -> None:
+    """Let SIGTERM unwind this process, so that the servers below it are stopped."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
 def free_port() -> int:
     """A loopback port that nobody listens on now."""
     with socket.socket() as probe:
@@ -54,6 +59,7 @@ class Server:
     ready_path: str = "/readyz"
     ready_within_s: float = 120.0
     stop_signal: signal.Signals | None = None
+    cwd: Path = ROOT
     port: int = field(default_factory=free_port)
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="dxb-")))
     left_behind: list[str] = field(default_factory=list)
@@ -106,7 +112,7 @@ class Server:
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, *filled],
-                cwd=self.folder if self.stop_signal else ROOT,
+                cwd=self.cwd,
                 env={**inherited, **own, _MARK: self._mark, "PYTHONUNBUFFERED": "1"},
                 stdin=subprocess.PIPE,
                 stdout=log,

@@ -72,3 +72,7 @@ class Settings(BaseSettings):
         """The settings without the secrets, for the processes of this instance: those read secrets from their own
         environment."""
         return self.model_dump(mode="json", exclude={"api_key", "lm_api_key"})
+
+    def environment(self) -> dict[str, str]:
+        """The same as `DSPEX_*` variables."""
+        return {f"DSPEX_{name.upper()}": str(value) for name, value in self.plain().items() if value is not None}

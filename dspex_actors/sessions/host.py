@@ -14,6 +14,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import orjson
 import psutil
@@ -21,7 +22,6 @@ import psutil
 from dspex_actors.clock import Clock, SystemClock
 from dspex_actors.errors import DeadlineExceeded, Draining, DspexError, Internal, Moved, OutcomeUnknown
 from dspex_actors.programs.call import ProgramCall
-from dspex_actors.programs.catalogue import Programs
 from dspex_actors.resources.journal import Entry, Verdict, turn_answer
 from dspex_actors.sessions.activation import Activation, Ask, TokenLog, fail_backlog, read_session
 from dspex_actors.sessions.events import (
@@ -49,6 +49,9 @@ from dspex_actors.sessions.journal import JournalWriter
 from dspex_actors.sessions.runner import Outcome, Run, Runner
 from dspex_actors.sessions.session import mismatch
 from dspex_actors.store.port import Lease, Store
+
+if TYPE_CHECKING:
+    from dspex_actors.programs.catalogue import Programs
 
 log = logging.getLogger(__name__)
 

@@ -109,7 +109,7 @@ class HostActor:
         self._loop.run_forever()
 
     def _begin(self) -> None:
-        """Build the host, then stay in touch with placement for as long as the process lives."""
+        """Build the host, then let the I/O loop stay in touch with placement for as long as the process lives."""
         # Niceness is a thread's own on Linux, so only this one yields.
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), START_NICE)
         try:
@@ -117,20 +117,20 @@ class HostActor:
         except Exception:
             log.exception("host %s cannot start", self._name)
             os._exit(1)
-        while not self._stopping.is_set():
-            self._attach(info)
-            self._stopping.wait(RETRY_S)
+        asyncio.run_coroutine_threadsafe(self._stay_attached(info), self._loop)
 
     def _build(self) -> HostInfo:
         from dspex_actors.lm.models import Models
         from dspex_actors.programs.catalogue import Programs
-        from dspex_actors.store import open_store
+        from dspex_actors.sessions.warm import warm_up
+        from dspex_actors.store.opening import open_store
 
         settings = self._settings
         store = open_store(settings.database_url)
         models = Models(settings.lm, settings.lm_api_base, settings.lm_api_key)
         models.warm()
         programs = Programs(models, settings.packages)
+        warm_up(programs)
         address = socket_path(settings, self._name)
 
         async def listen() -> None:
@@ -143,13 +143,15 @@ class HostActor:
         node = ray.get_runtime_context().get_node_id()
         return HostInfo(self._name, str(address), process.pid, process.create_time(), node)
 
-    def _attach(self, info: HostInfo) -> None:
-        try:
-            placement = placement_handle()
-            ray.get(placement.attach.remote(info))
-            ray.get(placement.park.remote())  # ends only when placement does
-        except (ray.exceptions.RayError, LookupError) as error:
-            log.info("placement is not there: %s", type(error).__name__)
+    async def _stay_attached(self, info: HostInfo) -> None:
+        while not self._stopping.is_set():
+            try:
+                placement = placement_handle()
+                await placement.attach.remote(info)
+                await placement.park.remote()  # ends only when placement does
+            except (ray.exceptions.RayError, LookupError) as error:
+                log.info("placement is not there: %s", type(error).__name__)
+            await asyncio.sleep(RETRY_S)
 
 
 def socket_path(settings: Settings, name: str) -> Path:

@@ -38,7 +38,7 @@ class PlacementActor:
     """The one place that moves units. Every move is a compare-and-set of leases in the store."""
 
     def __init__(self, settings: dict[str, Any], name: str) -> None:
-        from dspex_actors.store import open_store
+        from dspex_actors.store.opening import open_store
 
         self._settings = Settings(**settings)
         self._store: Store = open_store(self._settings.database_url)
@@ -106,8 +106,8 @@ class PlacementActor:
     async def _settle(self) -> None:
         """Give every unit of a host that is gone to one that lives, and publish the table."""
         async with self._lock:
-            if self._gathered or len(self._alive) >= self._settings.hosts:
-                self._gathered = True
+            self._gathered = self._gathered or len(self._alive) >= self._settings.hosts
+            if self._gathered and not self._draining:
                 await self._move()
             self._publish()
 

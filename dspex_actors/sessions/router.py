@@ -69,6 +69,20 @@ class Router:
         """What the router goes by at the moment."""
         return self._table
 
+    def place(self, unit: str) -> tuple[str | None, int]:
+        """The unit's host (None while it has none) and epoch."""
+        return self._table.units.get(unit, (None, 0))
+
+    def unready(self) -> list[str]:
+        """What is missing before turns can run: `hosts` while units have none or are not connected, `draining`."""
+        owners = {host for host, _ in self._table.units.values()}
+        missing = [] if owners and all(self._is_up(host) for host in owners) else ["hosts"]
+        return [*missing, "draining"] if self._table.draining else missing
+
+    def _is_up(self, host: str) -> bool:
+        link = self._links.get(host)
+        return link is not None and link.ready
+
     def update(self, table: Table) -> None:
         """A new table: connect to new hosts, forget lost ones, send what waited for it."""
         if table.version <= self._table.version:
@@ -117,7 +131,7 @@ class Router:
 
     async def peek(self, record: SessionRecord) -> tuple[str, int]:
         """Status and restarts of a session, from its host; `passive` when no host can say."""
-        link = self._links.get(self._table.units.get(record.unit, ("", 0))[0])
+        link = self._links.get(self.place(record.unit)[0] or "")
         if link is None or not link.ready:
             return "passive", 0
         self._numbers += 1
@@ -143,8 +157,8 @@ class Router:
         return number, outstanding
 
     def _send(self, number: int, outstanding: Outstanding) -> None:
-        host, epoch = self._table.units.get(outstanding.ask.unit, ("", 0))
-        link = self._links.get(host)
+        host, epoch = self.place(outstanding.ask.unit)
+        link = self._links.get(host or "")
         left = outstanding.until - self._loop.time()
         if link is None or not link.ready or outstanding.link is not None or left <= 0:
             return
@@ -247,7 +261,7 @@ class Router:
     def _moved(self, number: int, outstanding: Outstanding) -> None:
         """Not there: go by a newer table if there is one, else ask again in a moment."""
         outstanding.link = None
-        if self._table.units.get(outstanding.ask.unit, ("", 0))[1] > outstanding.ask.epoch:
+        if self.place(outstanding.ask.unit)[1] > outstanding.ask.epoch:
             self._send(number, outstanding)
         else:
             self._loop.call_later(RETRY_S, self._try_again, number)

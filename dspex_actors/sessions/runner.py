@@ -11,14 +11,17 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import uvloop
 
 from dspex_actors.errors import Cancelled, DspexError, Internal
 from dspex_actors.programs.call import ProgramCall, ProgramResult
-from dspex_actors.programs.loaded import LoadedProgram
 from dspex_actors.sessions.inbox import Inbox
 from dspex_actors.sessions.pool import Pool
+
+if TYPE_CHECKING:
+    from dspex_actors.programs.loaded import LoadedProgram
 
 log = logging.getLogger(__name__)
 

@@ -9,19 +9,21 @@ import asyncio
 import importlib.metadata
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 from dspex_actors.clock import Clock, SystemClock
 from dspex_actors.errors import DspexError, NotFound, Unauthenticated
 from dspex_actors.ids import rfc3339
-from dspex_actors.lm.models import Models
-from dspex_actors.programs.catalogue import Programs
 from dspex_actors.resources.journal import public_turn
 from dspex_actors.resources.key import Principal, hash_secret
 from dspex_actors.resources.program import Program, ProgramSpec
 from dspex_actors.resources.session import SessionRecord, SessionSpec
 from dspex_actors.resources.turn import TurnAnswer, TurnEvent, TurnRequest
 from dspex_actors.store.port import Idempotency, Listing, Made, Page, Store
+
+if TYPE_CHECKING:
+    from dspex_actors.lm.models import Models
+    from dspex_actors.programs.catalogue import Programs
 
 Json = dict[str, Any]
 P = ParamSpec("P")

@@ -8,11 +8,10 @@ other kind of write transaction exists. A store in memory has one connection for
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from sqlite3 import Connection as SqliteConnection
-from sqlite3 import DatabaseError as SqliteError
 
 from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, ProgrammingError
@@ -22,6 +21,7 @@ from dspex_actors.errors import InvalidRequest, StoreUnavailable
 from dspex_actors.store import driver
 
 READERS = 8
+_FAULTS_OF_OURS = (IntegrityError, ProgrammingError, DataError, sqlite3.IntegrityError, sqlite3.ProgrammingError)
 _DURABLE = ("journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=4096", "cache_size=-32768")
 
 
@@ -104,11 +104,11 @@ class Database:
             raise StoreUnavailable("The store is closed. Open it again.")
         try:
             yield
-        except (IntegrityError, ProgrammingError, DataError):
+        except _FAULTS_OF_OURS:
             raise
         except DBAPIError as fault:
             raise StoreUnavailable(_sentence(str(fault.orig))) from fault
-        except SqliteError as fault:  # From driver.py, which goes around SQLAlchemy.
+        except sqlite3.Error as fault:  # From driver.py, which goes around SQLAlchemy.
             raise StoreUnavailable(_sentence(str(fault))) from fault
         except PoolTimeout as fault:
             raise StoreUnavailable(_sentence("every connection is busy")) from fault
@@ -131,7 +131,7 @@ def _engine(
         **({"isolation_level": "AUTOCOMMIT"} if autocommit else {}),
     )
 
-    def prepare(connection: SqliteConnection, _record: object) -> None:
+    def prepare(connection: sqlite3.Connection, _record: object) -> None:
         # The driver would send a deferred BEGIN of its own otherwise.
         connection.isolation_level = None
         for pragma in (f"busy_timeout={round(busy_timeout_s * 1_000)}", *pragmas):

@@ -48,8 +48,8 @@ async def ask(
     answer, rest = Answer(scope=scope), list(chunks)
 
     async def receive() -> Message:
-        if rest is not None and (rest or not scope.get("sent")):
-            scope["sent"] = True
+        if rest or "read" not in scope:
+            scope["read"] = True
             body = rest.pop(0) if rest else b""
             return {"type": "http.request", "body": body, "more_body": bool(rest)}
         return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]

@@ -25,7 +25,7 @@ def test_what_is_not_json_is_invalid_json(body: bytes) -> None:
         (b'{"a":[{"b":1,"c":2,"b":3}]}', "duplicate_key"),
         (b'{"a":18446744073709551616}', "int_range"),
         (b'{"a":-9223372036854775809}', "int_range"),
-        (b'{"a":' + b"9" * 5000 + b"}", "int_range"),
+        (b'{"a":' + b"9" * 300 + b"}", "int_range"),
         (b'{"a":' + b"[" * MAX_DEPTH + b"]" * MAX_DEPTH + b"}", "too_deep"),
     ],
 )

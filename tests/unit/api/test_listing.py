@@ -37,7 +37,7 @@ def test_no_query_gives_the_first_fifty_newest_first() -> None:
 )
 def test_a_wrong_parameter_is_refused_with_what_is_accepted(query: bytes, loc: str, named: str) -> None:
     """The sentence says what to write instead."""
-    with pytest.raises(InvalidRequest, match="takes|twice") as refused:
+    with pytest.raises(InvalidRequest) as refused:
         page_of(parse_query(query, SORTED))
     assert refused.value.errors[0]["loc"] == [loc]
     assert named in refused.value.detail

@@ -5,20 +5,19 @@ from __future__ import annotations
 import pytest
 
 from dspex_actors.api.problems import MethodNotAllowed
-from dspex_actors.api.route import find, tree_of
+from dspex_actors.api.route import Route, find, tree_of
 from dspex_actors.api.routes import ROUTES
 
 ROOT = tree_of(ROUTES)
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
-def test_every_route_of_the_table_is_found_with_its_parameters(route: object) -> None:
+def test_every_route_of_the_table_is_found_with_its_parameters(route: Route) -> None:
     """The address with names in the place of parameters."""
-    for row in ROUTES:
-        found = find(ROOT, row.path.replace("{", "x-").replace("}", ""))
-        assert found is not None
-        assert found[0].route(row.method) is row
-        assert found[1] == [f"x-{name}" for name in row.params]
+    found = find(ROOT, route.path.replace("{", "x-").replace("}", ""))
+    assert found is not None
+    assert found[0].route(route.method) is route
+    assert found[1] == [f"x-{name}" for name in route.params]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from enum import Enum
+from types import ModuleType
 
 import pytest
 from pydantic import SecretStr
@@ -60,7 +63,7 @@ def test_the_key_is_in_no_repr_state_or_shown_name() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", "openai/", "foo/bar", "whatever-model", "open ai/x", "openai/x\n", "x" * 300, "mock?speed=1", f"{KEY}/x"],
+    ["", "openai/", "whatever-model", "open ai/x", "openai/x\n", "x" * 300, "mock?speed=1", f"{KEY}/x"],
 )
 def test_a_bad_name_is_refused_without_the_key_in_the_sentence(name: str) -> None:
     """Bad names fail when a model is built, not at its first call."""
@@ -68,6 +71,18 @@ def test_a_bad_name_is_refused_without_the_key_in_the_sentence(name: str) -> Non
         with_key().get(name)
     assert KEY not in refused.value.detail
     assert "mock" in refused.value.detail
+
+
+def test_a_provider_that_nobody_knows_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the seconds that the import of litellm takes, which knows the most."""
+    providers = ModuleType("litellm.types.utils")
+    providers.LlmProviders = Enum("LlmProviders", {"BEDROCK": "bedrock"})  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "litellm", ModuleType("litellm"))
+    monkeypatch.setitem(sys.modules, "litellm.types", ModuleType("litellm.types"))
+    monkeypatch.setitem(sys.modules, "litellm.types.utils", providers)
+    assert with_key().get("bedrock/some-model").model == "bedrock/some-model"
+    with pytest.raises(InvalidRequest, match="No provider is known for the model 'foo/bar'"):
+        with_key().get("foo/bar")
 
 
 @pytest.mark.parametrize("base", ["ftp://host", "host:80", "http://", f"http://user:{KEY}@host/v1", "http://host:x/"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
+from contextvars import ContextVar
 from datetime import date
 from typing import Any
 
@@ -13,6 +14,7 @@ import dspy  # type: ignore[import-untyped]
 from dspex_actors.errors import OutcomeUnknown
 from dspex_actors.programs.current import current_turn
 
+MARK: ContextVar[str] = ContextVar("mark", default="untouched")
 LEFT: list[asyncio.Task[Any]] = []
 
 
@@ -173,3 +175,51 @@ class WrongKind(dspy.Module):  # type: ignore[misc]
 
 
 NOT_A_MODULE = 3
+
+
+class AsksOften(AsyncEcho):
+    """Asks thrice at once, then once more."""
+
+    async def aforward(self, question: str) -> dspy.Prediction:
+        """The last answer."""
+        await asyncio.gather(*(self.ask.acall(question=question) for _ in range(3)))
+        return await self.ask.acall(question=question)
+
+
+class AsksInJson(AsyncEcho):
+    """Chooses another adapter."""
+
+    async def aforward(self, question: str) -> dspy.Prediction:
+        """In JSON."""
+        with dspy.context(adapter=dspy.JSONAdapter()):
+            return await self.ask.acall(question=question)
+
+
+class Thinks(dspy.Module):  # type: ignore[misc]
+    """Thinks before it answers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.think = dspy.ChainOfThought("question -> answer")
+
+    async def aforward(self, question: str) -> dspy.Prediction:
+        """Thought and answer."""
+        return await self.think.acall(question=question)
+
+
+class SetsContext(dspy.Module):  # type: ignore[misc]
+    """Sets a context variable and does not reset it."""
+
+    def forward(self) -> dspy.Prediction:
+        """In the pool."""
+        MARK.set("touched")
+        return dspy.Prediction(mark=MARK.get())
+
+
+class SetsContextLater(dspy.Module):  # type: ignore[misc]
+    """The same, asynchronously."""
+
+    async def aforward(self) -> dspy.Prediction:
+        """On the loop."""
+        MARK.set("touched")
+        return dspy.Prediction(mark=MARK.get())

@@ -1,0 +1,103 @@
+"""DSPex Actors as a server under test: `dspex serve` with a home of its own, one program, many sessions."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+
+from benchmarks.server import Server
+from benchmarks.wire import Target, fetch, http_request
+from dspex_actors.ids import new_ulid
+
+NAME = "DSPex Actors"
+PROGRAM = "benchmark-qa"
+SIGNATURE = "question: str -> answer: str"
+DURABILITY = "every turn committed (SQLite WAL, synchronous=FULL) before its answer"
+_PAGE = 200
+
+
+def ours_server() -> Server:
+    """`dspex serve` on a free port with a temporary home; no configuration of the caller reaches it."""
+    home = Path(tempfile.mkdtemp(prefix="dxb-"))
+    return Server(
+        NAME,
+        ["-m", "dspex_actors.cli.main", "serve"],
+        env={"DSPEX_HOME": "{folder}/home", "DSPEX_HOST": "127.0.0.1", "DSPEX_PORT": "{port}"},
+        stop_signal=signal.SIGTERM,
+        folder=home,
+        cwd=home,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """A running server, its key, and the sessions that are loaded in turn, so that no two connections meet in one."""
+
+    server: Server
+    key: str
+    sessions: tuple[str, ...]
+
+    @classmethod
+    def prepare(cls, server: Server, sessions: int) -> Ours:
+        """Create the program and the sessions. Raises httpx.HTTPStatusError when that is refused."""
+        ours = cls(server, (server.folder / "home" / "api-key").read_text().strip(), ())
+        with ours.client() as client:
+            _created(client.post("/v1/programs", json={"name": PROGRAM, "signature": SIGNATURE}))
+            ids = [f"bench-{number}" for number in range(sessions)]
+            for name in ids:
+                _created(client.post("/v1/sessions", json={"program": PROGRAM, "id": name}))
+        return cls(server, ours.key, tuple(ids))
+
+    def client(self) -> httpx.Client:
+        """A client for what is not measured."""
+        return httpx.Client(base_url=f"http://127.0.0.1:{self.server.port}", headers=self._headers(), timeout=30)
+
+    def target(self) -> Target:
+        """Predictions over the sessions in turn, each with an `Idempotency-Key` that was never used."""
+        prefix = new_ulid()
+
+        def request(number: int) -> bytes:
+            path = f"/v1/sessions/{self.sessions[number % len(self.sessions)]}/predict"
+            headers = {**self._headers(), "Idempotency-Key": f"{prefix}-{number}"}
+            body = orjson.dumps({"inputs": {"question": f"What is {number} + 1?"}})
+            return http_request("POST", "127.0.0.1", path, body, headers)
+
+        return Target("127.0.0.1", self.server.port, request)
+
+    async def nodes(self) -> list[dict[str, Any]]:
+        """Every node of the supervision tree; none while it does not answer."""
+        request = http_request("GET", "127.0.0.1", "/v1/tree", headers=self._headers())
+        answer = await fetch("127.0.0.1", self.server.port, request)
+        return list(_flat(orjson.loads(answer.body))) if answer.status == 200 else []
+
+    def turns(self, session: str) -> list[dict[str, Any]]:
+        """All of a session's turns, page by page."""
+        turns: list[dict[str, Any]] = []
+        query: dict[str, Any] = {"limit": _PAGE}
+        with self.client() as client:
+            while True:
+                page = client.get(f"/v1/sessions/{session}/turns", params=query).raise_for_status().json()
+                turns += page["items"]
+                if page["next_cursor"] is None:
+                    return turns
+                query["cursor"] = page["next_cursor"]
+
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.key}"}
+
+
+def _created(answer: httpx.Response) -> None:
+    answer.raise_for_status()
+
+
+def _flat(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for child in node.get("children", ()):
+        yield from _flat(child)

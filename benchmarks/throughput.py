@@ -1,0 +1,156 @@
+"""Predictions a second over HTTP at 1, 16 and 64 connections: ours, where every turn is durable, beside three peers."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import machine, report, stacks
+from benchmarks.latency import Summary, median_of, summarise
+from benchmarks.load import closed_loop, run
+from benchmarks.ours import DURABILITY, NAME, Ours, ours_server
+from benchmarks.peers.catalogue import THROUGHPUT_PEERS, prediction_target
+from benchmarks.server import Server, ServerError, stop_on_sigterm
+from benchmarks.wire import Target, fetch
+
+CONNECTIONS = (1, 16, 64)
+OURS = "ours"
+
+
+@dataclass(slots=True)
+class Contestant:
+    """A running server and what was measured of it: connections -> one summary a round."""
+
+    server: Server
+    target: Callable[[], Target]
+    durability: str = "nothing durable"
+    rounds: dict[int, list[Summary]] = field(default_factory=dict)
+
+    def medians(self) -> dict[int, Summary]:
+        """The median round at each number of connections."""
+        return {connections: median_of(rounds) for connections, rounds in self.rounds.items()}
+
+
+def start(name: str, sessions: int, stack: contextlib.ExitStack) -> tuple[Contestant, Ours | None]:
+    """Start a server by its short name and see it give one right answer. Raises ServerError when it does not."""
+    server = ours_server() if name == OURS else THROUGHPUT_PEERS[name]()
+    report.say(f"starting {server.name} …")
+    stack.callback(report.say_left_behind, server)
+    stack.enter_context(server)
+    ours = Ours.prepare(server, sessions) if name == OURS else None
+    contestant = Contestant(server, ours.target, DURABILITY) if ours else _peer(server)
+    target = contestant.target()
+    answer = run(fetch(target.host, target.port, target.request(0), timeout_s=30))
+    if answer.status != 200 or b"mock answer" not in answer.body:
+        raise ServerError(f"{server.name} answers {answer.status} {answer.body[:500]!r} instead of a prediction.")
+    report.say(f"{server.name} is ready after {server.started_in_s:.1f} s")
+    return contestant, ours
+
+
+def _peer(server: Server) -> Contestant:
+    return Contestant(server, lambda: prediction_target(server))
+
+
+def measure(contestants: list[Contestant], connections: list[int], rounds: int, seconds: float) -> None:
+    """Interleaved: each round takes everybody at each number of connections, starting with another one every time."""
+    for number in range(rounds):
+        turn = number % len(contestants)
+        for count in connections:
+            for contestant in contestants[turn:] + contestants[:turn]:
+                loop = run(closed_loop(contestant.target(), connections=count, seconds=seconds))
+                summary = summarise(loop)
+                contestant.rounds.setdefault(count, []).append(summary)
+                report.say(f"round {number + 1} · {count:>2} · {contestant.server.name}: {_line(summary)}")
+
+
+def _line(summary: Summary) -> str:
+    return f"{summary.requests_per_s:.0f}/s, p50 {summary.p50_ms:.1f} ms, {summary.errors} errors"
+
+
+def table(contestants: list[Contestant], connections: list[int]) -> Table:
+    """The medians; the last column tells how many times as fast as this peer we are."""
+    shown = Table(title="Predictions over HTTP, median of the rounds")
+    for heading in ("connections", "server", "req/s", "p50 ms", "p95 ms", "p99 ms", "errors", "ours ÷ this"):
+        shown.add_column(heading, justify="left" if heading == "server" else "right")
+    for count in connections:
+        ours = next((c.medians()[count].requests_per_s for c in contestants if c.server.name == NAME), None)
+        for contestant in contestants:
+            figures = contestant.medians()[count]
+            shown.add_row(str(count), contestant.server.name, *_cells(figures, ours))
+        shown.add_section()
+    return shown
+
+
+def _cells(figures: Summary, ours: float | None) -> list[str]:
+    ratio = f"{ours / figures.requests_per_s:.2f}" if ours and figures.requests_per_s else "-"
+    times = [f"{value:.1f}" for value in (figures.p50_ms, figures.p95_ms, figures.p99_ms)]
+    return [f"{figures.requests_per_s:.0f}", *times, str(figures.errors), ratio]
+
+
+def as_json(contestants: list[Contestant], options: argparse.Namespace, facts: dict[str, Any]) -> dict[str, Any]:
+    """Everything: the machine, the options, the medians and every round."""
+    servers = [
+        {
+            "name": contestant.server.name,
+            "durability": contestant.durability,
+            "started_in_s": round(contestant.server.started_in_s, 1),
+            "medians": {str(count): summary.as_json() for count, summary in contestant.medians().items()},
+            "rounds": {str(count): [s.as_json() for s in rounds] for count, rounds in contestant.rounds.items()},
+        }
+        for contestant in contestants
+    ]
+    settings = {"seconds": options.seconds, "rounds": options.rounds, "sessions": options.sessions}
+    return {"benchmark": "throughput", "machine": facts, "settings": settings, "servers": servers}
+
+
+def show_profile(ours: Ours) -> None:
+    """Print where the host and the replica spend their time under load."""
+    for title, rows in run(stacks.profile(ours)).items():
+        shown = Table(title=f"own time of {title}" if rows else f"{title}: py-spy could not attach")
+        shown.add_column("function")
+        shown.add_column("share", justify="right")
+        for function, share in rows:
+            shown.add_row(function, f"{share:.1%}")
+        Console().print(shown)
+
+
+def options() -> argparse.Namespace:
+    """The command line."""
+    names = [OURS, *THROUGHPUT_PEERS]
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=5.0, help="length of one measurement")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--connections", type=int, nargs="+", default=list(CONNECTIONS))
+    parser.add_argument("--sessions", type=int, default=200, help="our sessions, loaded in turn")
+    parser.add_argument("--only", nargs="+", choices=names, default=names)
+    parser.add_argument("--json", type=Path, default=None, help="where the JSON goes instead of benchmarks/results/")
+    parser.add_argument("--profile", action="store_true", help="sample our host and replica under load with py-spy")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Start everybody, measure in turn, print the table, write the JSON, stop everybody."""
+    chosen = options()
+    stop_on_sigterm()
+    facts = machine.describe()
+    with contextlib.ExitStack() as stack:
+        started = [start(name, chosen.sessions, stack) for name in chosen.only]
+        contestants = [contestant for contestant, _ in started]
+        measure(contestants, chosen.connections, chosen.rounds, chosen.seconds)
+        if chosen.profile:
+            for ours in (ours for _, ours in started if ours is not None):
+                show_profile(ours)
+    Console().print(table(contestants, chosen.connections))
+    Console().print(f"{machine.as_line(facts)}\nours: {DURABILITY}; peers: nothing durable")
+    report.say(f"written: {report.write_json('throughput', as_json(contestants, chosen, facts), chosen.json)}")
+
+
+if __name__ == "__main__":
+    main()

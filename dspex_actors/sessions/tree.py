@@ -1,0 +1,85 @@
+"""The supervision tree of one instance: its specification, and how it is shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dspex_actors.config import Settings
+from dspex_actors.sessions.ray_host import HostActor
+from dspex_actors.sessions.ray_placement import NAMESPACE, PlacementActor, placement_handle
+from supervisors import AlreadyStarted, ChildSpec, Supervisor, SupervisorSpec
+
+ROOT = "root"
+HOST_CPUS = 0.5
+"""What a host asks of Ray: enough for the cluster autoscaler to see it."""
+
+Json = dict[str, Any]
+
+
+def children(settings: Settings) -> tuple[ChildSpec, ...]:
+    """Placement, and the supervisor of the hosts. Hosts and standbys are alike; placement decides who owns units."""
+    plain = settings.plain()
+    slots = tuple(
+        ChildSpec(
+            f"host-{number}",
+            start=HostActor,
+            args=(plain,),
+            name="host",
+            kind="host",
+            pass_name=True,
+            options={"num_cpus": HOST_CPUS},
+        )
+        for number in range(1, settings.hosts + settings.standby + 1)
+    )
+    placement = ChildSpec(
+        "placement",
+        start=PlacementActor,
+        args=(plain,),
+        name="placement",
+        kind="placement",
+        pass_name=True,
+        options={"num_cpus": 0},
+    )
+    hosts = ChildSpec("hosts", start=SupervisorSpec(max_restarts=20, max_seconds=10, children=slots))
+    return placement, hosts
+
+
+async def ensure_tree(settings: Settings) -> None:
+    """Start the tree in the connected Ray, unless it runs."""
+    try:
+        await Supervisor.start(
+            name=ROOT, namespace=NAMESPACE, detached=True, max_restarts=10, max_seconds=10,
+            children=children(settings), options={"num_cpus": 0},
+        )  # fmt: skip
+    except AlreadyStarted:
+        await Supervisor.find(ROOT, NAMESPACE)
+
+
+async def show_tree() -> Json:
+    """The tree with what placement knows of each host."""
+    root = await Supervisor.find(ROOT, NAMESPACE)
+    tree: Json = dict(await root.tree(timeout_s=2.0))
+    try:
+        loads: dict[str, Json] = await placement_handle().loads.remote()
+    except Exception:  # placement restarts: the tree itself is still worth showing
+        loads = {}
+    return with_loads(tree, loads)
+
+
+async def stop_tree() -> None:
+    """Stop everything, children first."""
+    root = await Supervisor.find(ROOT, NAMESPACE)
+    await root.stop()
+
+
+def with_loads(node: Json, loads: dict[str, Json]) -> Json:
+    """The tree, each host with its load. One that placement does not know yet is `starting`, whatever its process does;
+    one that owns no unit is a `standby`."""
+    shown = {**node, "children": [with_loads(child, loads) for child in node["children"]]}
+    if node["kind"] != "host":
+        return shown
+    load = loads.get(str(node["name"]))
+    if load is None:
+        return {**shown, "status": "starting" if node["status"] == "ready" else node["status"]}
+    shown["kind"] = "host" if load.get("shards") else "standby"
+    return {**shown, **{key: value for key, value in load.items() if key != "pid"}}

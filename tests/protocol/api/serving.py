@@ -1,0 +1,99 @@
+"""The application behind a real socket, and the runtimes that it is served over."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import httpx
+import uvicorn
+
+from dspex_actors.api.app import create_app
+from dspex_actors.api.runtime import Runtime
+from tests.unit.api.fake_runtime import ADMIN, FakeRuntime
+
+WAIT_S = 10.0
+Scenario = Callable[[httpx.AsyncClient], Awaitable[Any]]
+Opened = Callable[[], AbstractAsyncContextManager[tuple[Runtime, str]]]
+
+
+class Server(uvicorn.Server):
+    """Uvicorn without its ticks of 0.1 s: it stops when it is told to."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.stop = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """Wait to be told."""
+        await self.stop.wait()
+        await until(lambda: not self.server_state.connections)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the loop turn until something holds; fail when it does not within 10 s."""
+    async with asyncio.timeout(WAIT_S):
+        while not condition():
+            await asyncio.sleep(0)  # noqa: ASYNC110 - what is waited for has no event
+
+
+@asynccontextmanager
+async def in_memory() -> AsyncIterator[tuple[Runtime, str]]:
+    """The fake runtime and its admin key."""
+    yield FakeRuntime(), ADMIN
+
+
+RUNTIMES: dict[str, Opened] = {"in memory": in_memory}
+"""The runtimes that the resource tests run over, by name: each gives a runtime and an admin key of it."""
+
+
+@asynccontextmanager
+async def serving(
+    runtime: Runtime, key: str | None = ADMIN, *, keep_alive_s: float = 15.0, access_log: bool = False
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the application on a free port; afterwards no task of the server remains."""
+    before = asyncio.all_tasks()
+    listener = socket.create_server(("127.0.0.1", 0))
+    app = create_app(runtime, keep_alive_s=keep_alive_s)
+    config = uvicorn.Config(app, log_config=None, access_log=access_log, lifespan="on", timeout_graceful_shutdown=5)
+    server = Server(config)
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    port = listener.getsockname()[1]
+    try:
+        base = f"http://127.0.0.1:{port}"
+        async with httpx.AsyncClient(base_url=base, headers=headers, timeout=WAIT_S, verify=False) as client:
+            await client.get("/livez")
+            yield client
+    finally:
+        server.stop.set()
+        await running
+        listener.close()
+    assert asyncio.all_tasks() <= before
+
+
+def run(scenario: Scenario, runtime: Runtime | None = None, key: str | None = ADMIN, **options: Any) -> Any:
+    """Run a scenario against a served runtime, by default one that has the program `qa` and the session `s`."""
+
+    async def whole() -> Any:
+        async with serving(runtime or FakeRuntime(), key, **options) as client:
+            if runtime is None and key == ADMIN:
+                await prepare(client)
+            return await scenario(client)
+
+    return asyncio.run(whole())
+
+
+async def prepare(client: httpx.AsyncClient) -> None:
+    """Create the program `qa` and the session `s`."""
+    program = {"name": "qa", "signature": "question -> answer"}
+    assert (await client.post("/v1/programs", json=program)).status_code == 201
+    assert (await client.post("/v1/sessions", json={"program": "qa", "id": "s"})).status_code == 201
+
+
+async def wait(event: asyncio.Event) -> None:
+    """Wait for an event that must come."""
+    await asyncio.wait_for(event.wait(), WAIT_S)
