@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from dspex_actors.cli.home import PRIVATE, Instance
 
@@ -28,14 +30,22 @@ def new_log_folder(home: Path, instance: Instance) -> Path:
 
 
 @contextmanager
-def stderr_to(file: Path) -> Iterator[None]:
-    """Send this process's standard error to a file: Ray writes its own chatter there, from C++ too."""
-    kept = os.dup(2)
-    target = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE)
-    os.dup2(target, 2)
-    os.close(target)
+def own_terminal(log: Path) -> Iterator[TextIO]:
+    """Standard output for us alone, line by line; whatever else this process writes there or to stderr goes to `log`.
+
+    Ray and Serve write to both streams, from C++ too.
+    """
+    sys.stdout.flush()
+    kept = [os.dup(number) for number in (1, 2)]
+    target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE)
     try:
-        yield
+        for number in (1, 2):
+            os.dup2(target, number)
+        with os.fdopen(os.dup(kept[0]), "w", buffering=1) as terminal:
+            yield terminal
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        sys.stdout.flush()
+        for number, original in zip((1, 2), kept, strict=True):
+            os.dup2(original, number)
+        for number in (target, *kept):
+            os.close(number)

@@ -14,7 +14,7 @@ from dspex_actors.cli.environment import adopt, instance_environment
 from dspex_actors.cli.haproxy import haproxy_binary, write_front
 from dspex_actors.cli.home import Home, Instance, hold_home
 from dspex_actors.cli.instance_run import InstanceRun
-from dspex_actors.cli.logs import new_log_folder, stderr_to
+from dspex_actors.cli.logs import new_log_folder, own_terminal
 from dspex_actors.cli.ports import check_free
 from dspex_actors.cli.progress import Progress
 from dspex_actors.cli.stopping import Stopping
@@ -37,35 +37,37 @@ def run_serve(settings: Settings, *, out: TextIO | None = None, app: str = "serv
         The exit code: 0 after a stop that was asked for, 1 when it could not start, broke, or was stopped at once.
         In each case no process, port or socket of this instance is left.
     """
-    progress = Progress(out or sys.stdout)
     try:
         with hold_home(settings.home, url_of(settings)) as home:
-            instance = home.next_instance()
-            _clear(settings, instance, progress)
-            check_free(settings.host, settings.port)
-            return _run(settings, home, instance, progress, app)
+            return _run(settings, home, out, app)
     except DspexError as error:
-        progress.say(f"dspex serve: {error.detail}")
+        Progress(out or sys.stdout).say(f"dspex serve: {error.detail}")
         return FAILED
 
 
-def _clear(settings: Settings, instance: Instance, progress: Progress) -> None:
-    try:
-        if killed := clear_before(instance):
+def _run(settings: Settings, home: Home, out: TextIO | None, app: str) -> int:
+    instance = home.next_instance()
+    killed = _clear(settings, instance)
+    check_free(settings.host, settings.port)
+    binary = haproxy_binary()
+    adopt(instance_environment(settings, home, instance))
+    settings.run_dir.mkdir(mode=0o700)
+    write_front(settings.run_dir, binary)
+    logs = new_log_folder(settings.home, instance)
+    stopping = Stopping()
+    with stopping.listening(), own_terminal(logs / "serve.log") as terminal:
+        progress = Progress(out or terminal)
+        progress.say(f"Starting DSPex Actors from {settings.home}")
+        if killed:
             progress.say(f"Ended {killed} processes that an earlier start left.")
+        return InstanceRun(settings, home, instance, logs, progress, stopping, app).run()
+
+
+def _clear(settings: Settings, instance: Instance) -> int:
+    try:
+        killed = clear_before(instance)
         remove_folder(settings.run_dir)
     except OSError as error:
         msg = f"What an earlier start left cannot be cleared ({error}): remove it by hand, then start again."
         raise Internal(msg) from error
-
-
-def _run(settings: Settings, home: Home, instance: Instance, progress: Progress, app: str) -> int:
-    progress.say(f"Starting DSPex Actors from {settings.home}")
-    binary = haproxy_binary()
-    settings.run_dir.mkdir(mode=0o700)
-    write_front(settings.run_dir, binary)
-    adopt(instance_environment(settings, home, instance))
-    logs = new_log_folder(settings.home, instance)
-    stopping = Stopping()
-    with stopping.listening(), stderr_to(logs / "serve.log"):
-        return InstanceRun(settings, home, instance, logs, progress, stopping, app).run()
+    return killed

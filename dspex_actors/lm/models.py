@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import dspy  # type: ignore[import-untyped]
 from dspy.clients.backend_selection import BackendSelection, select_backend  # type: ignore[import-untyped]
+from dspy.lm15 import LM15Error  # type: ignore[import-untyped]
 from pydantic import SecretStr
 
 from dspex_actors.errors import InvalidRequest
@@ -115,7 +116,7 @@ class Models:
             return None
         try:
             selection = select_backend(dspy.LM(name, cache=False))
-        except (ValueError, TypeError) as exc:
+        except (ValueError, TypeError, LM15Error) as exc:
             raise InvalidRequest(f"{self.shown(name)!r} is not a model name. {_NAME_HELP}") from exc
         if selection.resolution is None and not _litellm_knows(name):
             raise InvalidRequest(f"No provider is known for the model {self.shown(name)!r}. {_NAME_HELP}")

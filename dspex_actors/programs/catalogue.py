@@ -26,13 +26,14 @@ class Programs:
         self._lock = threading.Lock()
 
     def check(self, spec: ProgramSpec) -> None:
-        """Nothing, when the specification can be built; it is built to see.
+        """Nothing, when the specification can be built and its model is known; both are built to see.
 
         Raises:
             InvalidRequest: It cannot; the sentence says what can.
             UnknownType: Its signature names a type that does not exist.
         """
         self._build(spec)
+        self._models.get(spec.lm)
 
     def load(self, program: Program) -> LoadedProgram:
         """The built program; the same object for the same `uid`, whichever thread asks. The oldest of more than
@@ -54,6 +55,4 @@ class Programs:
             return self._loaded[program.uid]
 
     def _build(self, spec: ProgramSpec) -> LoadedProgram:
-        built = build(spec, self._packages)
-        self._models.get(spec.lm)
-        return LoadedProgram(built, self._models, spec.lm)
+        return LoadedProgram(build(spec, self._packages), self._models, spec.lm)

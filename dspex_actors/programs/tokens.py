@@ -61,7 +61,8 @@ class ChatText:
         header = None if self._open else _HEADER.match(line.strip())
         if header:
             self._begin(header.group(1))
-            line = line.strip()[header.end() :].strip()
+            # ChatAdapter cuts the line that it has not stripped, and so must this.
+            line = line[header.end() :].strip()
         yield from self._text(line)
         self._held += "\n"
         self._open = False

@@ -21,7 +21,7 @@ Opened = Callable[[], AbstractAsyncContextManager[tuple[Runtime, str]]]
 
 
 class Server(uvicorn.Server):
-    """Uvicorn without its ticks of 0.1 s: it stops when it is told to."""
+    """Uvicorn without its waits of 0.1 s: it stops when it is told to and its connections have ended."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -30,14 +30,20 @@ class Server(uvicorn.Server):
     async def main_loop(self) -> None:
         """Wait to be told."""
         await self.stop.wait()
-        await until(lambda: not self.server_state.connections)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening, and let what is under way end by itself."""
+        for listening in self.servers:
+            listening.close()
+        await until(lambda: not self.server_state.connections and not self.server_state.tasks)
+        await self.lifespan.shutdown()
 
 
 async def until(condition: Callable[[], bool]) -> None:
     """Let the loop turn until something holds; fail when it does not within 10 s."""
     async with asyncio.timeout(WAIT_S):
-        while not condition():
-            await asyncio.sleep(0)  # noqa: ASYNC110 - what is waited for has no event
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0)
 
 
 @asynccontextmanager
@@ -58,7 +64,7 @@ async def serving(
     before = asyncio.all_tasks()
     listener = socket.create_server(("127.0.0.1", 0))
     app = create_app(runtime, keep_alive_s=keep_alive_s)
-    config = uvicorn.Config(app, log_config=None, access_log=access_log, lifespan="on", timeout_graceful_shutdown=5)
+    config = uvicorn.Config(app, log_config=None, access_log=access_log, lifespan="on")
     server = Server(config)
     running = asyncio.create_task(server.serve(sockets=[listener]))
     headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -72,7 +78,7 @@ async def serving(
         server.stop.set()
         await running
         listener.close()
-    assert asyncio.all_tasks() <= before
+    await until(lambda: asyncio.all_tasks() <= before)
 
 
 def run(scenario: Scenario, runtime: Runtime | None = None, key: str | None = ADMIN, **options: Any) -> Any:

@@ -13,7 +13,7 @@ from tests.protocol.api.serving import prepare, run, wait
 from tests.unit.api.fake_runtime import FakeRuntime
 
 PREDICT = "/v1/sessions/s/predict"
-BODY = {"inputs": {}}
+BODY: dict[str, object] = {"inputs": {}}
 EVENTS = {"Accept": "text/event-stream"}
 
 
@@ -52,7 +52,7 @@ def test_a_silent_stream_is_kept_open_by_comments() -> None:
         await prepare(client)
         runtime.gate = asyncio.Event()
         async with client.stream("POST", PREDICT, json=BODY, headers=EVENTS) as answer:
-            lines, seen = answer.aiter_lines(), []
+            lines, seen = answer.aiter_lines(), list[str]()
             while seen.count(": keep-alive") < 2:
                 seen.append(await anext(lines))
             runtime.gate.set()

@@ -44,7 +44,7 @@ async def ask(
     path, _, query = target.partition("?")
     given = {"host": "127.0.0.1:8000", **(as_bearer(key) if key else {}), **(headers or {})}
     scope: Scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode(), "scheme": scheme}
-    scope |= {"query_string": query.encode(), "headers": [(k.encode(), v.encode()) for k, v in given.items()]}
+    scope.update(query_string=query.encode(), headers=[(k.encode(), v.encode()) for k, v in given.items()])
     answer, rest = Answer(scope=scope), list(chunks)
 
     async def receive() -> Message:

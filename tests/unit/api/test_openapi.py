@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Iterator
 
 import pytest
-from jsonschema import Draft202012Validator
 
 from dspex_actors.api.openapi import document
 from dspex_actors.api.problems import PROBLEMS
@@ -14,6 +14,8 @@ from dspex_actors.api.routes import ROUTES
 from dspex_actors.api.schemas import Schema
 from dspex_actors.api.turn_body import FIELDS
 
+# jsonschema comes with Ray and has no types of its own.
+Draft202012Validator = importlib.import_module("jsonschema").Draft202012Validator
 DOCUMENT = document(ROUTES, "1.2.3")
 OPERATIONS = {
     (method.upper(), path): operation

@@ -19,6 +19,16 @@ KEY = "sk-very-secret"
 BASE = "http://127.0.0.1:9/v1"
 
 
+@pytest.fixture(autouse=True)
+def few_providers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stands in for litellm, whose import takes seconds."""
+    providers = ModuleType("litellm.types.utils")
+    vars(providers)["LlmProviders"] = Enum("LlmProviders", {"BEDROCK": "bedrock"})
+    for name, module in (("litellm", ModuleType("litellm")), ("litellm.types", ModuleType("litellm.types"))):
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setitem(sys.modules, "litellm.types.utils", providers)
+
+
 def with_key(default: str = "openai/gpt-4o-mini") -> Models:
     """Models whose default has an address and a key."""
     return Models(default, BASE, SecretStr(KEY), timeout_s=5)
@@ -73,13 +83,8 @@ def test_a_bad_name_is_refused_without_the_key_in_the_sentence(name: str) -> Non
     assert "mock" in refused.value.detail
 
 
-def test_a_provider_that_nobody_knows_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the seconds that the import of litellm takes, which knows the most."""
-    providers = ModuleType("litellm.types.utils")
-    providers.LlmProviders = Enum("LlmProviders", {"BEDROCK": "bedrock"})  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "litellm", ModuleType("litellm"))
-    monkeypatch.setitem(sys.modules, "litellm.types", ModuleType("litellm.types"))
-    monkeypatch.setitem(sys.modules, "litellm.types.utils", providers)
+def test_a_provider_that_nobody_knows_is_refused() -> None:
+    """DSPy's own client and litellm know a hundred and more."""
     assert with_key().get("bedrock/some-model").model == "bedrock/some-model"
     with pytest.raises(InvalidRequest, match="No provider is known for the model 'foo/bar'"):
         with_key().get("foo/bar")

@@ -7,15 +7,19 @@ import sys
 import threading
 from contextvars import ContextVar
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dspy  # type: ignore[import-untyped]
 
 from dspex_actors.errors import OutcomeUnknown
 from dspex_actors.programs.current import current_turn
 
+if TYPE_CHECKING:
+    from datetime import datetime
+
 MARK: ContextVar[str] = ContextVar("mark", default="untouched")
 LEFT: list[asyncio.Task[Any]] = []
+STARTED = asyncio.Event()
 
 
 class SyncEcho(dspy.Module):  # type: ignore[misc]
@@ -104,6 +108,7 @@ class Waits(dspy.Module):  # type: ignore[misc]
     async def aforward(self) -> dspy.Prediction:
         """Waits in a task of its own."""
         LEFT.append(asyncio.create_task(asyncio.Event().wait()))
+        STARTED.set()
         await LEFT[-1]
 
 
@@ -151,6 +156,9 @@ class FailsToStart(dspy.Module):  # type: ignore[misc]
         super().__init__()
         raise RuntimeError("secret text")
 
+    def forward(self) -> dspy.Prediction:
+        """Never called."""
+
 
 class OverridesForward(dspy.ChainOfThought):  # type: ignore[misc]
     """Its own `forward` counts, not the `aforward` that it inherits."""
@@ -172,6 +180,20 @@ class WrongKind(dspy.Module):  # type: ignore[misc]
 
     async def forward(self, question: str) -> dspy.Prediction:
         """Should be aforward."""
+
+
+class Unspeakable(dspy.Module):  # type: ignore[misc]
+    """Takes what JSON does not have."""
+
+    def forward(self, what: threading.Thread) -> dspy.Prediction:
+        """Never called."""
+
+
+class Unresolved(dspy.Module):  # type: ignore[misc]
+    """Names a type that is not there at run time."""
+
+    def forward(self, when: datetime) -> dspy.Prediction:
+        """Never called."""
 
 
 NOT_A_MODULE = 3

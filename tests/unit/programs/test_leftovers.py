@@ -14,12 +14,13 @@ from dspex_actors.programs import leftovers
 from dspex_actors.programs.leftovers import supervised
 from tests.unit.programs.engines import answering
 from tests.unit.programs.running import call, loaded, own
-from tests.unit.programs.sample_modules import LEFT
+from tests.unit.programs.sample_modules import LEFT, STARTED
 
 
 @pytest.fixture(autouse=True)
 def _none_left() -> Iterator[None]:
     LEFT.clear()
+    STARTED.clear()
     yield
     LEFT.clear()
 
@@ -50,8 +51,7 @@ def test_a_cancelled_turn_takes_its_tasks_with_it() -> None:
 
     async def turn() -> bool:
         task = asyncio.create_task(loaded(answering(), module=own("Waits")).arun(call({})))
-        while not LEFT:
-            await asyncio.sleep(0)
+        await STARTED.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -92,5 +92,5 @@ def test_types_of_the_caller_are_not_found() -> None:
 def test_two_histories_are_refused() -> None:
     """DSPy would use the first only."""
     made: Any = signature_from("a: dspy.History, b: dspy.History -> c")
-    with pytest.raises(InvalidRequest, match="one dspy.History field"):
+    with pytest.raises(InvalidRequest, match=r"one dspy\.History field"):
         history_field(made)

@@ -85,7 +85,7 @@ def nested(levels: int) -> Any:
 )
 def test_what_json_cannot_carry_is_refused(value: Any) -> None:
     """The sentence names the field and shows nothing of the value."""
-    with pytest.raises(OutputInvalid, match="The output `x` is or holds .* Return plain data"):
+    with pytest.raises(OutputInvalid, match=r"The output `x` is or holds .* Return plain data"):
         Outputs().dump(dspy.Prediction(x=value))
 
 

@@ -1,0 +1,166 @@
+"""The probes of the fence: what must never land, and what must not be lost."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
+import pytest
+
+from dspex_actors.errors import StoreUnavailable
+from dspex_actors.resources.journal import Verdict
+from dspex_actors.resources.session import SessionRecord
+from dspex_actors.store import SqlStore, Store, open_store
+from tests.protocol.store.making import TENANT, lease_of, make_session, turn_of
+from tests.protocol.store.tracing import trace
+
+
+def test_a_commit_under_a_stale_epoch_never_lands(store: Store) -> None:
+    """The lease moved on before the commit."""
+    session = make_session(store)
+    store.take_over([lease_of(store, session)], "host-b")
+    assert store.commit([turn_of(session, 1, epoch=1)]) == [Verdict.MOVED]
+    assert (store.entries(session.uid), store.load_session(session.uid).seq) == ([], 0)
+
+
+def test_a_commit_under_a_future_epoch_never_lands(store: Store) -> None:
+    """Nobody has been given that epoch."""
+    session = make_session(store)
+    assert store.commit([turn_of(session, 1, epoch=2)]) == [Verdict.MOVED]
+
+
+def test_a_turn_of_epoch_7_stays_dead_when_its_host_is_back_at_9(store: Store) -> None:
+    """The unit went elsewhere (8) and came back: only the epoch that a turn started under counts."""
+    session = make_session(store, epoch=7)
+    late = turn_of(session, 1, turn_id="late", epoch=7)
+    for host in ("host-b", "host-a"):
+        store.take_over([lease_of(store, session)], host)
+    assert lease_of(store, session).epoch == 9
+    assert store.commit([late]) == [Verdict.MOVED]
+    assert store.commit([turn_of(session, 1, epoch=9)]) == [Verdict.COMMITTED]
+
+
+def test_two_epochs_of_one_unit_in_one_batch_are_told_apart(store: Store) -> None:
+    """The unit is held, but not under the epoch of every entry that names it."""
+    by_unit: dict[str, SessionRecord] = {}
+    stale = make_session(store)
+    while by_unit.setdefault(stale.unit, stale) is stale:
+        stale = make_session(store)
+    current = by_unit[stale.unit]
+    store.take_over([lease_of(store, current)], "host-b")
+    entries = [turn_of(stale, 1, epoch=1), turn_of(current, 1, epoch=2)]
+    assert store.commit(entries) == [Verdict.MOVED, Verdict.COMMITTED]
+    assert store.entries(stale.uid) == []
+
+
+def test_a_unit_mismatch_is_dropped(store: Store) -> None:
+    """The lease is held, but the session belongs to another unit."""
+    session = make_session(store)
+    store.seed_leases({"session:other": "host-a"})
+    assert store.commit([turn_of(session, 1, unit="session:other")]) == [Verdict.DROPPED]
+    assert store.entries(session.uid) == []
+
+
+@pytest.mark.parametrize("seq", [1, 3])
+def test_a_number_that_is_not_the_next_is_dropped(store: Store, seq: int) -> None:
+    """Behind the journal or ahead of it."""
+    session = make_session(store)
+    store.commit([turn_of(session, 1)])
+    assert store.commit([turn_of(session, seq, turn_id="late")]) == [Verdict.DROPPED]
+    assert [entry.turn_id for entry in store.entries(session.uid)] == ["turn-1"]
+
+
+def test_nothing_late_lands_in_a_session_made_again(store: Store) -> None:
+    """Same id, another uid: the old activation's entry finds no session."""
+    old = make_session(store, "alice")
+    store.delete_session(TENANT, "alice")
+    new = make_session(store, "alice")
+    assert store.commit([turn_of(old, 1)]) == [Verdict.DROPPED]
+    assert (store.entries(old.uid), store.entries(new.uid)) == ([], [])
+
+
+def test_one_stale_row_is_dropped_alone(store: Store) -> None:
+    """Its batch lands."""
+    first, stale, last = (make_session(store) for _ in range(3))
+    store.delete_session(TENANT, stale.id)
+    verdicts = store.commit([turn_of(session, 1) for session in (first, stale, last)])
+    assert verdicts == [Verdict.COMMITTED, Verdict.DROPPED, Verdict.COMMITTED]
+    assert [len(store.entries(session.uid)) for session in (first, last)] == [1, 1]
+
+
+def test_a_lost_commit_answer_is_resolved_by_repeating(store: Store) -> None:
+    """The same turn id and body is success, and is there once."""
+    session, neighbour = make_session(store), make_session(store)
+    store.commit([turn_of(session, 1)])
+    assert store.commit([turn_of(session, 1), turn_of(neighbour, 1)]) == [Verdict.COMMITTED] * 2
+    assert len(store.entries(session.uid)) == 1
+
+
+@pytest.mark.parametrize("other", [{"turn_id": "another"}, {"body": "another"}])
+def test_a_repeat_that_is_not_the_same_is_not_committed(store: Store, other: dict[str, str]) -> None:
+    """Another turn id, or another body, under the same number."""
+    session = make_session(store)
+    store.commit([turn_of(session, 1)])
+    assert store.commit([turn_of(session, 1, **other)]) == [Verdict.DROPPED]
+
+
+def test_a_lost_answer_is_the_new_owners_to_resolve(store: Store) -> None:
+    """After a takeover the old owner is told `moved`, though its row is there."""
+    session = make_session(store)
+    store.commit([turn_of(session, 1)])
+    store.take_over([lease_of(store, session)], "host-b")
+    assert store.commit([turn_of(session, 1)]) == [Verdict.MOVED]
+    assert store.turn_by_id(session.uid, "turn-1") is not None
+
+
+def test_a_takeover_that_wins_the_lock_beats_the_commit_waiting_behind_it(file_store: SqlStore, url: str) -> None:
+    """Two connections and SQLite's real lock: the committer sees the epoch as it is after its wait."""
+    session = make_session(file_store)
+    rival = open_store(url)
+    asked = Event()
+    with ThreadPoolExecutor(1) as pool:
+        with rival._database.write() as connection:
+            trace(file_store, lambda _statement: asked.set())
+            waiting = pool.submit(file_store.commit, [turn_of(session, 1)])
+            assert asked.wait(10)
+            connection.exec_driver_sql("UPDATE lease SET epoch = epoch + 1, host = 'b'")
+            assert not waiting.done()
+        assert waiting.result(10) == [Verdict.MOVED]
+    rival.close()
+    assert file_store.entries(session.uid) == []
+
+
+def test_a_commit_that_wins_the_lock_is_seen_by_the_takeover_waiting_behind_it(file_store: SqlStore, url: str) -> None:
+    """The new owner's first read has the entry."""
+    session = make_session(file_store)
+    rival, asked = open_store(url), Event()
+    seen = [lease_of(file_store, session)]
+    with ThreadPoolExecutor(1) as pool:
+        with file_store._database.write() as connection:
+            file_store._fence.commit(connection, [turn_of(session, 1)])
+            trace(rival, lambda _statement: asked.set())
+            waiting = pool.submit(rival.take_over, seen, "host-b")
+            assert asked.wait(10)
+            assert not waiting.done()
+        assert [lease.epoch for lease in waiting.result(10)] == [2]
+    assert [entry.turn_id for entry in rival.entries(session.uid)] == ["turn-1"]
+    rival.close()
+
+
+def test_every_write_begins_immediately(file_store: SqlStore) -> None:
+    """No transaction is deferred: BEGIN IMMEDIATE is the first statement of each write, and the only BEGIN."""
+    session = make_session(file_store)
+    sent: list[str] = []
+    trace(file_store, sent.append)
+    for seq in (1, 2):
+        file_store.commit([turn_of(session, seq)])
+    file_store.take_over(file_store.leases(), "host-b")
+    bounds = [statement.strip() for statement in sent if statement.startswith(("BEGIN", "COMMIT"))]
+    assert bounds == ["BEGIN IMMEDIATE", "COMMIT"] * 3
+    assert sent[0].startswith("BEGIN")
+
+
+def test_a_connection_that_reads_cannot_write(file_store: SqlStore) -> None:
+    """So no write escapes the immediate transactions."""
+    with pytest.raises(StoreUnavailable, match="readonly"), file_store._database.read() as connection:
+        connection.exec_driver_sql("UPDATE lease SET epoch = 9")

@@ -1,0 +1,134 @@
+"""A session core on a bench: events in by hand, effects out, and a journal that obeys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from dspex_actors.errors import DspexError, ProgramFailed
+from dspex_actors.resources.journal import Entry, FailedTurn, Verdict
+from dspex_actors.resources.session import SessionRecord
+from dspex_actors.sessions.events import (
+    Abort,
+    Arrive,
+    Commit,
+    Committed,
+    Event,
+    Raised,
+    Ran,
+    Recall,
+    Record,
+    Reply,
+    Start,
+    Stop,
+)
+from dspex_actors.sessions.session import Session
+from dspex_actors.sessions.state import State, empty, replay
+
+RECORD = SessionRecord("UID", "default", "alice", "PUID", "qa", 1, None, 7, "shard:7", 0, 0, 0)
+USAGE = {"calls": 1}
+
+
+class Listener:
+    """Somebody who waits, known by a name."""
+
+    streams = False
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def started(self, attempt: int) -> None: ...
+
+    def token(self, n: int, field: str, delta: str) -> None: ...
+
+    def reply(self, body: bytes, replayed: bool) -> None: ...
+
+    def fail(self, error: DspexError) -> None: ...
+
+
+@dataclass
+class Bench:
+    """The session under test and everything that it has asked for."""
+
+    session: Session = field(default_factory=lambda: Session(RECORD, 1, empty(20)))
+    starts: list[Start] = field(default_factory=list)
+    aborts: list[int] = field(default_factory=list)
+    commits: list[Entry] = field(default_factory=list)
+    replies: dict[str, list[bytes | DspexError]] = field(default_factory=dict)
+    recalls: list[str] = field(default_factory=list)
+    failures: list[FailedTurn] = field(default_factory=list)
+    journal: list[Entry] = field(default_factory=list)
+    listeners: dict[str, Listener] = field(default_factory=dict)
+    stopped: bool = False
+
+    def tell(self, event: Event) -> None:
+        """Feed one event and sort the effects."""
+        for effect in self.session.handle(event):
+            match effect:
+                case Start():
+                    self.starts.append(effect)
+                case Abort(token):
+                    self.aborts.append(token)
+                case Commit(entry):
+                    self.commits.append(entry)
+                case Reply(waiter, answer):
+                    self.replies.setdefault(str(waiter), []).append(answer)
+                case Recall(waiter, turn_id):
+                    self.recalls.append(turn_id)
+                    self.replies.setdefault(str(waiter), []).append(b"recalled")
+                case Record(failed):
+                    self.failures.append(failed)
+                case Stop():
+                    self.stopped = True
+
+    def listener(self, name: str) -> Listener:
+        """The one waiter of that name."""
+        return self.listeners.setdefault(name, Listener(name))
+
+    def arrive(self, name: str, turn_id: str | None = None, body: bytes = b"same", **more: Any) -> None:
+        """A turn comes in; its waiter has the name, and so has the turn unless told otherwise."""
+        self.tell(Arrive(self.listener(name), turn_id or name, body, {"q": turn_id or name}, 0, **more))
+
+    def ran(self, token: int | None = None) -> None:
+        """The running program ends well."""
+        token = self.starts[-1].token if token is None else token
+        self.tell(Ran(token, {"a": token}, dict(USAGE), "mock", 1000))
+
+    def raised(self, token: int | None = None) -> None:
+        """The running program fails."""
+        self.tell(Raised(self.starts[-1].token if token is None else token, ProgramFailed("It raised."), 1000))
+
+    def committed(self, verdict: Verdict = Verdict.COMMITTED) -> None:
+        """The writer says what became of the last entry."""
+        if verdict is Verdict.COMMITTED:
+            self.journal.append(self.commits[-1])
+        self.tell(Committed(verdict, 1001))
+
+    def turn(self, name: str) -> dict[str, Any]:
+        """One whole turn; its answer."""
+        self.arrive(name)
+        self.ran()
+        self.committed()
+        return self.answer(name)
+
+    def answer(self, name: str) -> dict[str, Any]:
+        """The one answer that the waiter got."""
+        (answer,) = self.replies[name]
+        assert isinstance(answer, bytes)
+        found: dict[str, Any] = orjson.loads(answer)
+        return found
+
+    def error(self, name: str) -> str:
+        """The code of the one error that the waiter got."""
+        (answer,) = self.replies[name]
+        assert isinstance(answer, DspexError)
+        return answer.code
+
+    def replayed(self) -> State:
+        """The state as the journal alone gives it."""
+        return replay(self.journal, 20)
