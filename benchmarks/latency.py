@@ -25,7 +25,9 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """One run: answers with status 200 a second inside the window, latencies in ms, everything that was not a 200."""
+    """One run: answers with status 200 a second inside the window (whenever they were asked for), latencies in ms of the
+    requests that were sent in it, and how many of those were not answered with 200.
+    """
 
     requests_per_s: float
     p50_ms: float
@@ -42,7 +44,8 @@ class Summary:
 def summarise(run: Run) -> Summary:
     """A run as figures; without a single good answer the latencies are not a number."""
     good = [record for record in run.records if record.status == 200]
-    inside = sum(record.done <= run.end for record in good)
+    answered = (record for record in (*run.warmup, *good) if record.status == 200)
+    inside = sum(run.start <= record.done <= run.end for record in answered)
     times = [record.latency_s * 1e3 for record in good] or [math.nan]
     return Summary(
         requests_per_s=inside / (run.end - run.start),

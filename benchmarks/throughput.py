@@ -16,7 +16,7 @@ from benchmarks import machine, report, stacks
 from benchmarks.latency import Summary, median_of, summarise
 from benchmarks.load import closed_loop, run
 from benchmarks.ours import DURABILITY, NAME, Ours, ours_server
-from benchmarks.peers.catalogue import THROUGHPUT_PEERS, prediction_target
+from benchmarks.peers.catalogue import DEFAULT_PEERS, THROUGHPUT_PEERS, prediction_target
 from benchmarks.server import Server, ServerError, stop_on_sigterm
 from benchmarks.wire import Target, fetch
 
@@ -77,7 +77,7 @@ def _line(summary: Summary) -> str:
 def table(contestants: list[Contestant], connections: list[int]) -> Table:
     """The medians; the last column tells how many times as fast as this peer we are."""
     shown = Table(title="Predictions over HTTP, median of the rounds")
-    for heading in ("connections", "server", "req/s", "p50 ms", "p95 ms", "p99 ms", "errors", "ours ÷ this"):
+    for heading in ("conns", "server", "req/s", "p50 ms", "p95 ms", "p99 ms", "errors", "ours ÷ this"):
         shown.add_column(heading, justify="left" if heading == "server" else "right")
     for count in connections:
         ours = next((c.medians()[count].requests_per_s for c in contestants if c.server.name == NAME), None)
@@ -91,7 +91,7 @@ def table(contestants: list[Contestant], connections: list[int]) -> Table:
 def _cells(figures: Summary, ours: float | None) -> list[str]:
     ratio = f"{ours / figures.requests_per_s:.2f}" if ours and figures.requests_per_s else "-"
     times = [f"{value:.1f}" for value in (figures.p50_ms, figures.p95_ms, figures.p99_ms)]
-    return [f"{figures.requests_per_s:.0f}", *times, str(figures.errors), ratio]
+    return [f"{figures.requests_per_s:.1f}", *times, str(figures.errors), ratio]
 
 
 def as_json(contestants: list[Contestant], options: argparse.Namespace, facts: dict[str, Any]) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--connections", type=int, nargs="+", default=list(CONNECTIONS))
     parser.add_argument("--sessions", type=int, default=200, help="our sessions, loaded in turn")
-    parser.add_argument("--only", nargs="+", choices=names, default=names)
+    parser.add_argument("--only", nargs="+", choices=names, default=[OURS, *DEFAULT_PEERS])
     parser.add_argument("--json", type=Path, default=None, help="where the JSON goes instead of benchmarks/results/")
     parser.add_argument("--profile", action="store_true", help="sample our host and replica under load with py-spy")
     return parser.parse_args()
@@ -147,7 +147,7 @@ def main() -> None:
         if chosen.profile:
             for ours in (ours for _, ours in started if ours is not None):
                 show_profile(ours)
-    Console().print(table(contestants, chosen.connections))
+    Console(width=110).print(table(contestants, chosen.connections))
     Console().print(f"{machine.as_line(facts)}\nours: {DURABILITY}; peers: nothing durable")
     report.say(f"written: {report.write_json('throughput', as_json(contestants, chosen, facts), chosen.json)}")
 

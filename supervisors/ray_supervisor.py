@@ -101,21 +101,21 @@ class RayLink:
         try:
             error = await self._ask(self._handle.ready.remote(), timeout_s)
         except CallTimeout:
-            await self._kill(0)
+            await self._kill(Process(0))
             raise
         if error is not None:
-            await self._kill(0)
+            await self._kill(Process(0))
             raise error
 
     async def stop(self, timeout_s: float | None) -> None:
         """Stop it gracefully and see its process gone."""
-        pid = 0
+        process = Process(0)
         # One that does not answer may be on its way back: the kill ends that too.
         with contextlib.suppress(SupervisorDown):
             me = await self._ask(self._handle.whoami.remote(), timeout_s)
-            pid = me["pid"] if me["node"] == ray.get_runtime_context().get_node_id() else 0
+            process = Process(me["pid"] if me["node"] == ray.get_runtime_context().get_node_id() else 0)
             await self._ask(self._handle.terminate.remote("shutdown"), timeout_s)
-        await self._kill(pid)
+        await self._kill(process)
 
     async def _ask(self, ref: Any, timeout_s: float | None) -> Any:
         try:
@@ -125,8 +125,7 @@ class RayLink:
         except RayActorError as error:
             raise SupervisorDown(self._name, type(error).__name__) from error
 
-    async def _kill(self, pid: int) -> None:
-        process = Process(pid)
+    async def _kill(self, process: Process) -> None:
         ray.kill(self._handle, no_restart=True)
         await wait_dead(self._handle._actor_id)
         await process.wait_gone()

@@ -11,7 +11,8 @@ from benchmarks.server import Server, free_port
 from benchmarks.wire import Target, http_request
 
 SERVE = "Ray Serve + DSPy"
-SERVE_FAST = "Ray Serve, HAProxy + throughput mode + DSPy"
+SERVE_WIDE = "Ray Serve + DSPy, 100 ongoing"
+SERVE_FAST = "Ray Serve + DSPy, HAProxy fast mode"
 ASYNCIFY = "FastAPI + dspy.asyncify"
 RESTARTED = "Ray actor, max_restarts=-1"
 
@@ -39,36 +40,54 @@ def _haproxy_env() -> dict[str, str]:
     }
 
 
-def _peer(name: str, module: str, env: dict[str, str], *, folder: bool) -> Server:
-    arguments = ["-m", f"benchmarks.peers.{module}", "--port", "{port}"]
-    return Server(name, [*arguments, "--folder", "{folder}"] if folder else arguments, env)
+def _ray_peer(name: str, module: str, env: dict[str, str], *arguments: str) -> Server:
+    command = ["-m", f"benchmarks.peers.{module}", "--port", "{port}", "--folder", "{folder}", *arguments]
+    return Server(name, command, {**_ray_env(), **env})
 
 
 def serve() -> Server:
-    """Stock Ray Serve."""
-    return _peer(SERVE, "ray_serve", _ray_env(), folder=True)
+    """Stock Ray Serve, every setting at its default."""
+    return _ray_peer(SERVE, "ray_serve", {})
+
+
+def serve_wide() -> Server:
+    """Ray Serve with room for more than its default of 5 requests in a replica."""
+    return _ray_peer(SERVE_WIDE, "ray_serve", {}, "--max-ongoing-requests", "100")
 
 
 def serve_fast() -> Server:
     """Ray Serve behind HAProxy, in the throughput-optimised mode; its files and ports moved out of everybody's way."""
-    return _peer(SERVE_FAST, "ray_serve", {**_ray_env(), **_haproxy_env()}, folder=True)
+    return _ray_peer(SERVE_FAST, "ray_serve", _haproxy_env())
 
 
 def asyncify() -> Server:
     """FastAPI alone."""
-    return _peer(ASYNCIFY, "asyncify", {}, folder=False)
+    return Server(ASYNCIFY, ["-m", "benchmarks.peers.asyncify", "--port", "{port}"])
 
 
 def restarted_actor() -> Server:
     """Ray's own restart."""
-    return _peer(RESTARTED, "restarted_actor", _ray_env(), folder=True)
+    return _ray_peer(RESTARTED, "restarted_actor", {})
 
 
 THROUGHPUT_PEERS: dict[str, Callable[[], Server]] = {
     "serve": serve,
     "serve-haproxy": serve_fast,
     "asyncify": asyncify,
+    "serve-wide": serve_wide,
 }
+DEFAULT_PEERS = ("serve", "serve-haproxy", "asyncify")
+
+
+def session_target(server: Server, sessions: int) -> Target:
+    """`POST /sessions/{id}/predict` over the sessions in turn, with a key of its own each time."""
+
+    def request(number: int) -> bytes:
+        body = orjson.dumps({"inputs": {"question": f"What is {number} + 1?"}})
+        path = f"/sessions/bench-{number % sessions}/predict"
+        return http_request("POST", "127.0.0.1", path, body, {"Idempotency-Key": f"turn-{number}"})
+
+    return Target("127.0.0.1", server.port, request)
 
 
 def prediction_target(server: Server) -> Target:

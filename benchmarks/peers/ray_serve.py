@@ -16,6 +16,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--folder", required=True)
+    parser.add_argument("--max-ongoing-requests", type=int, default=None, help="Serve's default where not given")
     options = parser.parse_args()
     ray.init(
         address="local",
@@ -25,7 +26,8 @@ def main() -> None:
         log_to_driver=False,
     )
     serve.start(http_options={"host": "127.0.0.1", "port": options.port})
-    serve.run(Predictor.bind())
+    chosen = {"max_ongoing_requests": options.max_ongoing_requests} if options.max_ongoing_requests else {}
+    serve.run(Predictor.options(**chosen).bind())
     wait_for_end()
     serve.shutdown()
     ray.shutdown()

@@ -78,9 +78,10 @@ def handle(child: Child) -> Any:
 async def eventually(condition: Callable[[], Awaitable[Any]]) -> Any:
     """What the condition answers, once that is something."""
     async with asyncio.timeout(WAIT_S):
-        while not (answer := await condition()):
+        while True:
+            if answer := await condition():
+                return answer
             await asyncio.sleep(0.005)
-    return answer
 
 
 async def child(supervisor: Supervisor, id_: str) -> Child | None:

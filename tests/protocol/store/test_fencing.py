@@ -96,12 +96,12 @@ def test_a_lost_commit_answer_is_resolved_by_repeating(store: Store) -> None:
     assert len(store.entries(session.uid)) == 1
 
 
-@pytest.mark.parametrize("other", [{"turn_id": "another"}, {"body": "another"}])
-def test_a_repeat_that_is_not_the_same_is_not_committed(store: Store, other: dict[str, str]) -> None:
+@pytest.mark.parametrize(("turn_id", "body"), [("another", ""), ("turn-1", "another")])
+def test_a_repeat_that_is_not_the_same_is_not_committed(store: Store, turn_id: str, body: str) -> None:
     """Another turn id, or another body, under the same number."""
     session = make_session(store)
     store.commit([turn_of(session, 1)])
-    assert store.commit([turn_of(session, 1, **other)]) == [Verdict.DROPPED]
+    assert store.commit([turn_of(session, 1, turn_id=turn_id, body=body)]) == [Verdict.DROPPED]
 
 
 def test_a_lost_answer_is_the_new_owners_to_resolve(store: Store) -> None:

@@ -63,11 +63,14 @@ def test_a_key_with_another_body_is_a_mismatch(store: Store) -> None:
     assert [program.spec.name for program in store.list_programs(TENANT, Page()).items] == ["qa"]
 
 
-@pytest.mark.parametrize("changed", [{"tenant": "t2"}, {"principal": "p2"}, {"route": "r2"}, {"key": "k2"}])
-def test_a_key_counts_for_its_tenant_principal_and_route_alone(store: Store, changed: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "elsewhere",
+    [replace(KEY, tenant="t2"), replace(KEY, principal="p2"), replace(KEY, route="r2"), replace(KEY, key="k2")],
+)
+def test_a_key_counts_for_its_tenant_principal_and_route_alone(store: Store, elsewhere: Idempotency) -> None:
     """Elsewhere it is a new one."""
     store.create_program(TENANT, SPEC, KEY)
-    made = store.create_program(TENANT, ProgramSpec(name="b"), replace(KEY, **changed))
+    made = store.create_program(TENANT, ProgramSpec(name="b"), elsewhere)
     assert (made.replayed, made.value.spec.name) == (False, "b")
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from dspex_actors.errors import AlreadyExists, Internal, NotFound
 from dspex_actors.resources.journal import Entry, FailedTurn, Verdict
-from dspex_actors.store import Page, Store
+from dspex_actors.store import Page, Store, open_store
 from tests.protocol.store.making import make_session, turn_of
 
 
@@ -138,13 +138,15 @@ def test_a_failure_of_a_session_that_is_gone_is_no_error(store: Store) -> None:
     assert store.failures("01J") == []
 
 
-def test_failures_are_the_newest_thousand_oldest_first(store: Store) -> None:
+def test_failures_are_the_newest_thousand_oldest_first() -> None:
     """Of one turn, or of all."""
+    store = open_store("sqlite://")
     session = make_session(store)
     for at in range(1_002):
         store.record_failure(FailedTurn(session.uid, f"k{at % 2}", at, 0, b"{}", b"{}", at))
     assert [failed.at_us for failed in store.failures(session.uid)] == list(range(2, 1_002))
     assert [failed.at_us for failed in store.failures(session.uid, "k1")] == list(range(1, 1_002, 2))
+    store.close()
 
 
 def _numbers(store: Store, uid: str) -> tuple[int, int]:
