@@ -118,7 +118,8 @@ class PlacementActor:
             self._leases = {lease.unit: lease for lease in await asyncio.to_thread(self._store.leases)}
             for name in alive:
                 self._own(name, [lease for lease in self._leases.values() if lease.host == name])
-        known = [lease for lease in self._leases.values() if lease.host in self._alive or self._is_gone(lease.host)]
+        hidden = {name for name in {lease.host for lease in self._leases.values()} if self._is_hidden(name)}
+        known = [lease for lease in self._leases.values() if lease.host not in hidden]
         for heir, seen in plan(known, alive, self._settings.hosts).items():
             won = await asyncio.to_thread(self._store.take_over, seen, heir)
             if len(won) < len(seen):  # another placement moved them: its word is in the store
@@ -127,21 +128,30 @@ class PlacementActor:
             self._own(heir, won)
             log.warning("%s units moved to %s", len(won), heir)
 
-    def _is_gone(self, name: str) -> bool:
-        """Whether no process of that name can be alive: it was seen to die, or Ray knows no such actor."""
-        if name in self._dead:
-            return True
+    def _is_hidden(self, name: str) -> bool:
+        """Whether a host may be alive although it is not attached: it is about to, after a restart of placement."""
+        if name in self._alive or name in self._dead:
+            return False
         try:
             ray.get_actor(name, namespace=NAMESPACE)
         except ValueError:
             self._dead.add(name)
-            return True
-        return False
+            return False
+        return True
 
     def _own(self, name: str, leases: list[Lease]) -> None:
-        # Not awaited: should the host be dead, its watch says so.
-        with contextlib.suppress(ValueError):
-            ray.get_actor(name, namespace=NAMESPACE).own.remote(leases, self._term)
+        self._spawn(self._tell(name, leases))
+
+    async def _tell(self, name: str, leases: list[Lease]) -> None:
+        """Tell a host what it owns until it has heard it; should it be dead, its watch says so."""
+        while name in self._alive:
+            try:
+                await ray.get_actor(name, namespace=NAMESPACE).own.remote(leases, self._term)
+            except (ray.exceptions.RayError, ValueError) as error:
+                log.warning("host %s has not heard what it owns: %s", name, type(error).__name__)
+                await asyncio.sleep(RETRY_S)
+            else:
+                return
 
     def _publish(self) -> None:
         hosts = {name: info.address for name, info in self._alive.items()}

@@ -65,7 +65,7 @@ class Polite:
             await asyncio.Event().wait()
 
 
-def worker(id_: str, start: type = Worker, **options: Any) -> ChildSpec:
+def worker(id_: str, start: Any = Worker, **options: Any) -> ChildSpec:
     """A child that needs no CPU of its own."""
     return ChildSpec(id_, start=start, options={"num_cpus": 0}, **options)
 

@@ -65,6 +65,7 @@ async def serving(
     # asyncio turns Nagle's algorithm off for sockets that say that they are TCP only.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
+    listener.listen(200)
     app = create_app(runtime, keep_alive_s=keep_alive_s)
     config = uvicorn.Config(app, log_config=None, access_log=access_log, lifespan="on")
     server = Server(config)

@@ -1,0 +1,131 @@
+"""Everything that can be asked of a server, each as a value: what to send, and how to read what comes back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote, urlencode
+
+import orjson
+
+from dspex_actors.client.failures import Answer
+from dspex_actors.client.reply import Json, Reply, reply_of
+from dspex_actors.errors import InvalidRequest
+from dspex_actors.ids import check_name, new_ulid
+
+T = TypeVar("T")
+
+MAX_TIMEOUT_S = 3600.0
+PAGE = 200
+_OPTIONS = "idempotency_key, timeout_s, expected_turn, cancel_on_disconnect"
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One request. `key` is set for every POST, and is the same at each of its attempts."""
+
+    method: str
+    path: str
+    read: Callable[[Answer], T]
+    body: bytes | None = None
+    key: str | None = None
+    accept: str = "application/json"
+    public: bool = False
+
+
+def fetch(path: str, **query: object) -> Call[Json]:
+    """The JSON object at a path; a parameter that is None is left out."""
+    given = {name: value for name, value in query.items() if value is not None}
+    return Call("GET", f"{path}?{urlencode(given)}" if given else path, _json)
+
+
+def page(path: str, cursor: str | None, **query: object) -> Call[Json]:
+    """A page of a list: `items` and `next_cursor`."""
+    return fetch(path, limit=PAGE, cursor=cursor, **query)
+
+
+def create(path: str, **fields: object) -> Call[Json]:
+    """Create a thing from the fields that are given (not None). Raises InvalidRequest for what JSON does not have."""
+    body = {name: value for name, value in fields.items() if value is not None}
+    return Call("POST", path, _json, _encoded(body), new_ulid())
+
+
+def remove(path: str) -> Call[None]:
+    """Delete the thing at a path."""
+    return Call("DELETE", path, lambda answer: None)
+
+
+def predict(
+    session: str, inputs: Json, *, key: str | None, expected_turn: int | None, cancel_on_disconnect: bool, stream: bool
+) -> Call[Reply]:
+    """A turn of a session. Raises InvalidRequest for inputs that JSON does not have, or a key that is no name."""
+    body: Json = {"inputs": inputs}
+    if expected_turn is not None:
+        body["expected_turn"] = expected_turn
+    if cancel_on_disconnect:
+        body["cancel_on_disconnect"] = True
+    turn_id = new_ulid() if key is None else check_name(key, "idempotency_key")
+    accept = "text/event-stream" if stream else "application/json"
+    return Call("POST", f"{session_path(session)}/predict", _reply, _encoded(body), turn_id, accept)
+
+
+def program_path(name: str) -> str:
+    """Where a program is."""
+    return f"/v1/programs/{_segment(name)}"
+
+
+def session_path(session: str) -> str:
+    """Where a session is."""
+    return f"/v1/sessions/{_segment(session)}"
+
+
+def turn_path(session: str, turn: int | str) -> str:
+    """Where a turn is, by number (int) or by id (str)."""
+    last = f"by-id/{_segment(turn)}" if isinstance(turn, str) else str(turn)
+    return f"{session_path(session)}/turns/{last}"
+
+
+def merged(inputs: Mapping[str, object] | None, fields: Json) -> Json:
+    """The inputs of a turn, from `inputs=` and from keywords. Raises InvalidRequest when a field is in both."""
+    if inputs is None:
+        return fields
+    if not isinstance(inputs, Mapping):
+        msg = "inputs= takes a dictionary of the program's fields; a field of that name goes in it, too"
+        raise InvalidRequest(f"{msg}: inputs={{'inputs': …}}.")
+    if twice := sorted(inputs.keys() & fields.keys()):
+        raise InvalidRequest(f"{', '.join(twice)}: given in inputs= and as a keyword. Give each field once.")
+    return {**inputs, **fields}
+
+
+def checked_timeout(timeout_s: float) -> float:
+    """The timeout. Raises InvalidRequest unless it is a number of seconds above 0, at most 3600."""
+    if isinstance(timeout_s, (int, float)) and math.isfinite(timeout_s) and 0 < timeout_s <= MAX_TIMEOUT_S:
+        return float(timeout_s)
+    msg = f"timeout_s takes a number of seconds above 0, at most {MAX_TIMEOUT_S:.0f}"
+    raise InvalidRequest(f"{msg}; a field of a program that has the name of an option ({_OPTIONS}) goes in inputs=.")
+
+
+def _segment(name: str) -> str:
+    if not name or name in (".", ".."):
+        raise InvalidRequest("A name is missing: a program, a session or a turn has one character at least.")
+    return quote(name, safe="")
+
+
+def _encoded(body: Json) -> bytes:
+    try:
+        return orjson.dumps(body)
+    except TypeError as error:
+        raise InvalidRequest(f"Only values that JSON has can be sent: {error}.") from error
+
+
+def _json(answer: Answer) -> Json:
+    value: Any = orjson.loads(answer.body)
+    if not isinstance(value, dict):
+        raise ValueError
+    return value
+
+
+def _reply(answer: Answer) -> Reply:
+    return reply_of(_json(answer), answer.replayed)

@@ -1,0 +1,118 @@
+"""A real `dspex serve` in a process of its own. Imports nothing from the product: it is what an operator would do."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+Json = dict[str, Any]
+
+READY_S = 120.0
+POLL_S = 0.1
+
+
+def free_port() -> int:
+    """A port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Instance:
+    """One home and port; may be started again and again."""
+
+    def __init__(self, home: Path, **settings: str) -> None:
+        self.home = home
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._settings = settings
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def key(self) -> str:
+        """The admin key."""
+        return (self.home / "api-key").read_text().strip()
+
+    def start(self) -> None:
+        """Start and wait until it is ready."""
+        own = {"DSPEX_HOME": str(self.home), "DSPEX_PORT": str(self.port), "PYTHONUNBUFFERED": "1"}
+        with (self.home.parent / "serve.out").open("ab") as out:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "dspex_actors.cli.main", "serve"],
+                env={**os.environ, **own, **self._settings}, stdout=out, stderr=out,
+            )  # fmt: skip
+        deadline = time.monotonic() + READY_S
+        while not self.is_ready():
+            assert self._process.poll() is None, (self.home.parent / "serve.out").read_text()
+            assert time.monotonic() < deadline, (self.home.parent / "serve.out").read_text()
+            self._wait()
+
+    def stop(self) -> int:
+        """SIGTERM, and wait for the end; the exit code."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(60)
+
+    def kill(self) -> None:
+        """SIGKILL the serving process alone."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(10)
+
+    def is_ready(self) -> bool:
+        """Whether /readyz says 200."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def call(self, method: str, path: str, body: Json | None = None, **headers: str) -> tuple[int, Json]:
+        """One request with the admin key; status and document."""
+        request = urllib.request.Request(f"{self.url}{path}", method=method)
+        request.add_header("Authorization", f"Bearer {self.key}")
+        for name, value in headers.items():
+            request.add_header(name.replace("_", "-"), value)
+        data = None if body is None else json.dumps(body).encode()
+        if data is not None:
+            request.add_header("Content-Type", "application/json")
+        try:
+            with urllib.request.urlopen(request, data, timeout=60) as answer:
+                return answer.status, json.loads(answer.read() or b"{}")
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read() or b"{}")
+
+    def nodes(self, kind: str, status: str = "ready") -> list[Json]:
+        """The nodes of the tree of that kind and status."""
+        code, tree = self.call("GET", "/v1/tree")
+        assert code == 200, tree
+        return [node for node in _walk(tree) if node["kind"] == kind and node["status"] == status]
+
+    def wait_nodes(self, kind: str, deadline_s: float = 60.0) -> list[Json]:
+        """Those nodes, as soon as there is one."""
+        deadline = time.monotonic() + deadline_s
+        while not (found := self.nodes(kind)):
+            assert time.monotonic() < deadline, f"no {kind} became ready"
+            self._wait()
+        return found
+
+    def _wait(self) -> None:
+        assert self._process is not None
+        try:
+            self._process.wait(POLL_S)
+        except subprocess.TimeoutExpired:
+            return
+
+
+def _walk(node: Json) -> list[Json]:
+    return [node, *(found for child in node["children"] for found in _walk(child))]
