@@ -1,52 +1,25 @@
-"""What clients feel when the process that holds their sessions is killed: ours, beside a Ray actor that Ray restarts."""
+"""What clients feel when the process that holds their sessions is killed: ours, and a Ray actor that Ray restarts."""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import itertools
 import math
-import os
-import signal
-import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
-import orjson
-import psutil
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks import machine, report
-from benchmarks.journal_check import JournalCheck, Turns, check_journal
-from benchmarks.load import Run, open_loop, run
-from benchmarks.ours import Ours, ours_server
+from benchmarks.journal_check import JournalCheck, check_journal
+from benchmarks.kills import load_and_kill
+from benchmarks.load import Run, run
 from benchmarks.outage import Outage, added_figures, fault_free_median_s, outage_of
-from benchmarks.peers.catalogue import restarted_actor, session_target
-from benchmarks.server import Server, stop_on_sigterm
-from benchmarks.wire import Target, fetch, http_request
-
-READY_WITHIN_S = 60.0
-_POLL_S = 0.25
-OURS, PEER = "ours", "restarted-actor"
-
-
-class NoVictimError(RuntimeError):
-    """Nobody could be killed in time; the sentence says whom it waited for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Contestant:
-    """A running server, its load, whom to kill now (None: not yet), and what a session holds."""
-
-    server: Server
-    target: Target
-    victim: Callable[[], Awaitable[int | None]]
-    turns_of: Callable[[str], Turns]
+from benchmarks.server import stop_on_sigterm
+from benchmarks.victims import CONTESTANTS, OURS
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,80 +48,6 @@ class Result:
             "kills": [outage.as_json() for outage in self.outages],
             "journal": self.journal.as_json(),
         }
-
-
-def ours_contestant(server: Server, sessions: int) -> Contestant:
-    """Ours: the host is killed, and only while a standby is ready."""
-    ours = Ours.prepare(server, sessions)
-
-    async def victim() -> int | None:
-        ready = [node for node in await ours.nodes() if node["status"] == "ready"]
-        hosts = [node["pid"] for node in ready if node["kind"] == "host"]
-        return hosts[0] if hosts and any(node["kind"] == "standby" for node in ready) else None
-
-    def turns_of(session: str) -> Turns:
-        return [(turn["turn"], turn["turn_id"]) for turn in ours.turns(session)]
-
-    return Contestant(server, ours.target(), victim, turns_of)
-
-
-def peer_contestant(server: Server, sessions: int) -> Contestant:
-    """Ray's restart: the actor is killed as soon as it answers again."""
-    base = f"http://127.0.0.1:{server.port}"
-
-    async def victim() -> int | None:
-        answer = await fetch("127.0.0.1", server.port, http_request("GET", "127.0.0.1", "/readyz"))
-        return orjson.loads(answer.body)["pid"] if answer.status == 200 else None
-
-    def turns_of(session: str) -> Turns:
-        return list(enumerate(httpx.get(f"{base}/sessions/{session}/turns").raise_for_status().json(), start=1))
-
-    return Contestant(server, session_target(server, sessions), victim, turns_of)
-
-
-CONTESTANTS: dict[str, tuple[Callable[[], Server], Callable[[Server, int], Contestant]]] = {
-    OURS: (ours_server, ours_contestant),
-    PEER: (restarted_actor, peer_contestant),
-}
-
-
-async def load_and_kill(contestant: Contestant, *, rate: float, kills: int, gap_s: float) -> tuple[Run, list[float]]:
-    """Paced load, a kill every `gap_s` at the earliest; the run and when the kills were."""
-    stop = asyncio.Event()
-    longest = gap_s + kills * (gap_s + READY_WITHIN_S)
-    load = asyncio.ensure_future(open_loop(contestant.target, rate=rate, seconds=longest, until=stop))
-    killed: list[float] = []
-    try:
-        await asyncio.sleep(1 + gap_s)
-        for _ in range(kills):
-            killed.append(_kill(contestant.server, await _wait_victim(contestant)))
-            report.say(f"{contestant.server.name}: kill {len(killed)} of {kills}")
-            await asyncio.sleep(gap_s)
-        await _wait_victim(contestant)
-    finally:
-        stop.set()
-        result = await load
-    return result, killed
-
-
-async def _wait_victim(contestant: Contestant) -> int:
-    deadline = time.monotonic() + READY_WITHIN_S
-    while time.monotonic() < deadline:
-        pid = await contestant.victim()
-        if pid is not None:
-            return pid
-        await asyncio.sleep(_POLL_S)
-    raise NoVictimError(
-        f"{contestant.server.name} was not ready for a kill within {READY_WITHIN_S:.0f} s: nobody serves, or no standby."
-    )
-
-
-def _kill(server: Server, pid: int) -> float:
-    if not server.owns(psutil.Process(pid)):
-        raise NoVictimError(f"Process {pid} was not started by this benchmark: it is left alone.")
-    at = time.perf_counter()
-    os.kill(pid, signal.SIGKILL)
-    return at
 
 
 def contest(name: str, options: argparse.Namespace) -> Result:

@@ -35,7 +35,7 @@ class JournalCheck:
 
 
 def check_journal(records: Iterable[Record], turns_of: Callable[[str], Turns]) -> JournalCheck:
-    """Compare what was acknowledged with what the sessions hold; `turns_of(session)` gives (number, turn id), in order."""
+    """Compare what was acknowledged with what the sessions hold: `turns_of(session)` gives (number, id), in order."""
     told: dict[str, list[tuple[int, str]]] = collections.defaultdict(list)
     for record in records:
         if record.status == 200:

@@ -25,8 +25,8 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """One run: answers with status 200 a second inside the window (whenever they were asked for), latencies in ms of the
-    requests that were sent in it, and how many of those were not answered with 200.
+    """One run: good answers (200) a second inside the window, whenever they were asked for; latencies in ms of the
+    requests that were sent in it, and how many of those got no good answer.
     """
 
     requests_per_s: float
@@ -61,7 +61,7 @@ def median_of(rounds: Sequence[Summary]) -> Summary:
     """Field by field the median over the rounds; errors are added up."""
 
     def middle(name: str) -> float:
-        return statistics.median(getattr(summary, name) for summary in rounds)
+        return float(statistics.median(getattr(summary, name) for summary in rounds))
 
     return Summary(
         requests_per_s=middle("requests_per_s"),

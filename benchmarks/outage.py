@@ -54,12 +54,12 @@ def outage_of(records: Sequence[Record], killed_at: float, until: float, median_
     answered = [record.done for record in seen if record.status == 200 and record.sent > killed_at]
     end = min(answered, default=math.inf)
     affected = [record for record in seen if record.scheduled <= end]
-    later = [record for record in seen if record.scheduled > end]
+    later = [record for record in seen if record.scheduled > end and record.done <= until]
     return Outage(
         outage_ms=(end - killed_at) * 1e3,
         added_ms=tuple(_added_ms(affected, median_s)),
         worst_later_ms=max(_added_ms(later, median_s), default=0.0),
-        errors=sum(record.status != 200 for record in seen),
+        errors=sum(record.status != 200 for record in seen if record.done <= until),
     )
 
 

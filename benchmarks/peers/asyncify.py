@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-import dspy
+import dspy  # type: ignore[import-untyped]
 import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dspy
+import dspy  # type: ignore[import-untyped]
 
 from dspex_actors.lm.models import Models
 

@@ -27,9 +27,9 @@ def main() -> None:
     )
     serve.start(http_options={"host": "127.0.0.1", "port": options.port})
     chosen = {"max_ongoing_requests": options.max_ongoing_requests} if options.max_ongoing_requests else {}
-    serve.run(Predictor.options(**chosen).bind())
+    serve.run(Predictor.options(**chosen).bind())  # type: ignore[attr-defined]
     wait_for_end()
-    serve.shutdown()
+    serve.shutdown()  # type: ignore[no-untyped-call]
     ray.shutdown()
 
 

@@ -98,7 +98,7 @@ def main() -> None:
         object_store_memory=100_000_000,
         log_to_driver=False,
     )
-    app = application(Sessions.remote())
+    app = application(Sessions.remote())  # type: ignore[attr-defined]
     config = uvicorn.Config(
         app, host="127.0.0.1", port=options.port, loop="uvloop", http="httptools", log_level="warning", access_log=False
     )
