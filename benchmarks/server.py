@@ -93,7 +93,7 @@ class Server:
 
     def owns(self, process: psutil.Process) -> bool:
         """Whether this server (or something that it started) started the process."""
-        # Ray's workers write their title over their environment: the mark is then the parent's.
+        # A process may write its title over its environment: the mark is then its parent's.
         try:
             return process.status() != psutil.STATUS_ZOMBIE and any(map(self._marked, [process, *process.parents()]))
         except psutil.Error:

@@ -88,6 +88,11 @@ class Attempts:
         """The seconds until the deadline; never negative."""
         return max(0.0, self.deadline - self.timing.now())
 
+    @property
+    def overdue(self) -> bool:
+        """Whether even the server's own word that time is up is late."""
+        return self.timing.now() > self.deadline + GRACE_S
+
     def following(self, call: Call[Any]) -> Attempts:
         """The attempts of another call with the same deadline, and a moment beyond it."""
         return Attempts(call, self.origin, self.retry, self.timing, self.left_s + GRACE_S)

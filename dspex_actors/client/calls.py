@@ -129,3 +129,6 @@ def _json(answer: Answer) -> Json:
 
 def _reply(answer: Answer) -> Reply:
     return reply_of(_json(answer), answer.replayed)
+
+
+READY: Call[Json] = Call("GET", "/readyz", _json, public=True)

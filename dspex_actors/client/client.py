@@ -4,26 +4,167 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import ExitStack
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import httpx
 
-from dspex_actors.client import calls, wire
-from dspex_actors.client.attempts import Attempts, Request, Retry, Timing
-from dspex_actors.client.calls import Call
-from dspex_actors.client.exchange import Sleep, exchange
-from dspex_actors.client.failures import Answer, Lost, Unreachable
+from dspex_actors.client import calls
+from dspex_actors.client.attempts import Retry
+from dspex_actors.client.driver import Driver
 from dspex_actors.client.origin import origin
 from dspex_actors.client.reply import Event, Json, Reply
-from dspex_actors.client.turn_stream import IDLE_S, Open, Opened, Read, Result, TurnStream, turn_stream
-from dspex_actors.errors import AlreadyExists, DspexError
-
-T = TypeVar("T")
+from dspex_actors.errors import AlreadyExists
 
 DEFAULT_TIMEOUT_S = 60.0
-PROBE_S = 5.0
+
+
+class Programs:
+    """`client.programs`. A program is the dictionary that the API shows."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    def create(
+        self,
+        name: str,
+        signature: str | None = None,
+        module: str = "predict",
+        params: Mapping[str, object] | None = None,
+        instructions: str | None = None,
+        lm: str | None = None,
+    ) -> Json:
+        """Create a program.
+
+        Args:
+            name: Its name.
+            signature: A DSPy signature (`"question -> answer"`); a `python:` module may bring its own.
+            module: `predict`, `chain_of_thought`, or `python:pkg.mod:Class`.
+            params: What the module's constructor takes, and `history_window`.
+            instructions: What the signature tells the model.
+            lm: The model's name; the server's when not given.
+
+        Raises:
+            AlreadyExists: The name is taken.
+            InvalidRequest: It cannot be built; the sentence says why.
+        """
+        fields = {"signature": signature, "module": module, "instructions": instructions, "lm": lm}
+        return self._driver.run(calls.create("/v1/programs", name=name, params=dict(params or {}), **fields))
+
+    def list(self) -> Iterator[Json]:
+        """All programs, newest first, fetched as they are needed."""
+        return self._driver.pages("/v1/programs")
+
+    def get(self, name: str) -> Json:
+        """One program. Raises NotFound."""
+        return self._driver.run(calls.fetch(calls.program_path(name)))
+
+    def delete(self, name: str) -> None:
+        """Remove a program. Raises NotFound, InUse."""
+        self._driver.run(calls.remove(calls.program_path(name)))
+
+
+class Sessions:
+    """`client.sessions`. A session is the dictionary that the API shows; `client.session(id)` runs its turns."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    def create(self, program: str, id: str | None = None, lm: str | None = None) -> Json:  # noqa: A002
+        """Create a session of a program (`name` or `name@version`). Raises NotFound, AlreadyExists."""
+        return self._driver.run(calls.create("/v1/sessions", program=program, id=id, lm=lm))
+
+    def list(self) -> Iterator[Json]:
+        """All sessions, newest first, fetched as they are needed."""
+        return self._driver.pages("/v1/sessions")
+
+    def get(self, id: str) -> Json:  # noqa: A002
+        """One session. Raises NotFound."""
+        return self._driver.run(calls.fetch(calls.session_path(id)))
+
+    def delete(self, id: str) -> None:  # noqa: A002
+        """Remove a session and all that is its. Raises NotFound."""
+        self._driver.run(calls.remove(calls.session_path(id)))
+
+
+class Session:
+    """A handle of a session: its turns."""
+
+    def __init__(self, driver: Driver, id: str) -> None:  # noqa: A002
+        self.id = id
+        self._driver = driver
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.id!r})"
+
+    def predict(
+        self,
+        /,
+        *,
+        idempotency_key: str | None = None,
+        timeout_s: float | None = None,
+        expected_turn: int | None = None,
+        cancel_on_disconnect: bool = False,
+        inputs: Mapping[str, object] | None = None,
+        **fields: Any,
+    ) -> Reply:
+        """Run a turn with these inputs.
+
+        Args:
+            idempotency_key: The turn's id; a fresh one when not given. The same key gives the recorded reply again.
+            timeout_s: The seconds for all of it; the client's when not given.
+            expected_turn: The number that this turn must get.
+            cancel_on_disconnect: Stop the turn when this client goes away; else it runs on and is recorded.
+            inputs: Fields of the program whose names are options of this method, or simply all of them.
+            **fields: The program's inputs. Any: values that JSON has, as the signature says.
+
+        Raises:
+            OutcomeUnknown: The answer was lost; the same key tells what became of the turn.
+            DspexError: What went wrong; nothing of the turn is in the session then.
+        """
+        call = calls.predict(
+            self.id, calls.merged(inputs, fields), key=idempotency_key, expected_turn=expected_turn,
+            cancel_on_disconnect=cancel_on_disconnect, stream=False,
+        )  # fmt: skip
+        return self._driver.run(call, timeout_s)
+
+    def stream(
+        self,
+        /,
+        *,
+        idempotency_key: str | None = None,
+        timeout_s: float | None = None,
+        expected_turn: int | None = None,
+        cancel_on_disconnect: bool = False,
+        inputs: Mapping[str, object] | None = None,
+        **fields: Any,
+    ) -> Generator[Event]:
+        """Run a turn and yield its events, the last `turn.completed` (`event.reply`) or `turn.failed` (`event.error`).
+
+        Takes what `predict` takes. When the connection breaks in the middle, the tokens stop and the last event is
+        the turn's recorded end.
+
+        Raises:
+            OutcomeUnknown: The connection broke, and how the turn ended could not be learned before the deadline.
+            DspexError: What was wrong before the first event.
+        """
+        call = calls.predict(
+            self.id, calls.merged(inputs, fields), key=idempotency_key, expected_turn=expected_turn,
+            cancel_on_disconnect=cancel_on_disconnect, stream=True,
+        )  # fmt: skip
+        return self._driver.stream(call, self.id, timeout_s)
+
+    def turns(self, include_failed: bool = False) -> Iterator[Json]:
+        """The session's turns, oldest first, fetched as they are needed. Raises NotFound."""
+        return self._driver.pages(f"{calls.session_path(self.id)}/turns", include="failed" if include_failed else None)
+
+    def turn(self, number: int) -> Json:
+        """A turn by its number. Raises NotFound."""
+        return self._driver.run(calls.fetch(calls.turn_path(self.id, number)))
+
+    def turn_by_id(self, turn_id: str) -> Json:
+        """A turn by its id, also a failed one. Raises NotFound while none has ended under this id."""
+        return self._driver.run(calls.fetch(calls.turn_path(self.id, turn_id)))
 
 
 class Client:
@@ -56,17 +197,12 @@ class Client:
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._origin = origin(base_url, api_key)
-        self._timeout_s = calls.checked_timeout(timeout_s)
-        self._retry = retry or Retry()
-        self._timing = Timing(now)
-        self._sleep = sleep
-        self._http = httpx.Client(transport=transport, **wire.options(self._origin))
-        self.programs = Programs(self)
-        self.sessions = Sessions(self)
+        self._driver = Driver(origin(base_url, api_key), timeout_s, retry or Retry(), transport, now, sleep)
+        self.programs = Programs(self._driver)
+        self.sessions = Sessions(self._driver)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._origin.url!r})"
+        return f"{type(self).__name__}({self.base_url!r})"
 
     def __enter__(self) -> Self:
         return self
@@ -79,15 +215,15 @@ class Client:
     @property
     def base_url(self) -> str:
         """The server's address."""
-        return self._origin.url
+        return self._driver.origin.url
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        self._driver.close()
 
     def session(self, id: str) -> Session:  # noqa: A002 - what the API calls it
         """A handle of the session; asks nothing, so the session need not exist yet."""
-        return Session(self, id)
+        return Session(self._driver, id)
 
     def open(self, program: str, id: str | None = None, lm: str | None = None) -> Session:  # noqa: A002
         """The session of that id, made when there is none (with a fresh id where none is given).
@@ -99,93 +235,18 @@ class Client:
         try:
             made = self.sessions.create(program, id, lm)
         except AlreadyExists:
-            if id is None or self.sessions.get(id)["program"] != program.partition("@")[0]:
+            if id is None or (made := self.sessions.get(id))["program"] != program.partition("@")[0]:
                 raise
-            return Session(self, id)
-        return Session(self, made["id"])
+        return self.session(made["id"])
 
     def tree(self) -> Json:
         """The supervision tree."""
-        return self._run(calls.fetch("/v1/tree"))
+        return self._driver.run(calls.fetch("/v1/tree"))
 
     def info(self) -> Json:
         """Version, model, and whether the mock engine answers."""
-        return self._run(calls.fetch("/info"))
+        return self._driver.run(calls.fetch("/info"))
 
     def ready(self) -> bool:
         """Whether a server answers and every part of it can serve; asked once, without repeating."""
-        attempts = self._attempts(calls.READY, PROBE_S)
-        outcome = self._send(attempts.request())
-        return isinstance(outcome, Answer) and outcome.good
-
-    def _run(self, call: Call[T], timeout_s: float | None = None) -> T:
-        steps = exchange(call, self._attempts(call, timeout_s))
-        result: Answer | Lost | None = None
-        while True:
-            try:
-                step = steps.send(result)
-            except StopIteration as done:
-                value: T = done.value
-                return value
-            result = self._send(step) if isinstance(step, Request) else self._sleep(step.seconds)
-
-    def _pages(self, path: str, **query: object) -> Iterator[Json]:
-        cursor: str | None = None
-        while True:
-            page = self._run(calls.page(path, cursor, **query))
-            yield from page["items"]
-            cursor = page["next_cursor"]
-            if cursor is None:
-                return
-
-    def _attempts(self, call: Call[Any], timeout_s: float | None) -> Attempts:
-        time_s = self._timeout_s if timeout_s is None else calls.checked_timeout(timeout_s)
-        return Attempts(call, self._origin, self._retry, self._timing, time_s)
-
-    def _send(self, request: Request) -> Answer | Lost:
-        try:
-            return wire.whole(self._http.request(**wire.outgoing(request, request.read_s)))
-        except httpx.TransportError as error:
-            return wire.lost(error)
-
-    def _stream(self, steps: TurnStream) -> Generator[Event]:
-        result: Result = None
-        pieces: Iterator[bytes] = iter(())
-        with ExitStack() as held:
-            while True:
-                try:
-                    step = steps.send(result)
-                except StopIteration:
-                    return
-                result = None
-                match step:
-                    case Event():
-                        yield step
-                    case Open(request):
-                        held.close()
-                        result, pieces = self._open(held, request)
-                    case Read():
-                        result = _next(pieces)
-                    case Sleep(seconds):
-                        held.close()
-                        self._sleep(seconds)
-                    case Request():
-                        result = self._send(step)
-
-    def _open(self, held: ExitStack, request: Request) -> tuple[Result, Iterator[bytes]]:
-        outgoing = wire.outgoing(request, min(request.read_s, IDLE_S))
-        try:
-            response = held.enter_context(self._http.stream(**outgoing))
-            if wire.is_stream(response):
-                return Opened(wire.head(response)), response.iter_bytes()
-            response.read()
-            return wire.whole(response), iter(())
-        except httpx.TransportError as error:
-            return wire.lost(error), iter(())
-
-
-def _next(pieces: Iterator[bytes]) -> bytes | Lost:
-    try:
-        return next(pieces, b"")
-    except httpx.TransportError as error:
-        return wire.lost(error)
+        return self._driver.probe(calls.READY)

@@ -13,7 +13,16 @@ from dspex_actors.errors import DspexError, Internal, NoCapacity, OutcomeUnknown
 MODEL_CODES = frozenset({"lm_failed", "lm_timeout", "lm_rate_limited", "output_invalid"})
 """What a further attempt pays the model's provider for."""
 REFUSALS = frozenset(
-    {"mailbox_full", "session_busy", "store_unavailable", "draining", "host_lost", "no_capacity", "moved", "unreachable"}
+    {
+        "mailbox_full",
+        "session_busy",
+        "store_unavailable",
+        "draining",
+        "host_lost",
+        "no_capacity",
+        "moved",
+        "unreachable",
+    }
 )
 """What says nothing about an earlier attempt of the same call whose answer was lost."""
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass
 
-
 from dspex_actors.client.attempts import Attempts, Request
-from dspex_actors.client.calls import Call
+from dspex_actors.client.calls import fetch, turn_path
 from dspex_actors.client.exchange import Sleep, reading
 from dspex_actors.client.failures import Answer, Lost, unexpected
-from dspex_actors.client.reply import TERMINAL, Event, Json, ended
+from dspex_actors.client.reply import TERMINAL, Event, ended
 from dspex_actors.client.sse import EventParser
 from dspex_actors.errors import NotFound, OutcomeUnknown
 
@@ -46,11 +45,11 @@ Result = Opened | Answer | Lost | bytes | None
 TurnStream = Generator[Effect, Result, None]
 
 
-def turn_stream(attempts: Attempts, session: str, by_id: Call[Json]) -> TurnStream:
+def turn_stream(attempts: Attempts, session: str) -> TurnStream:
     """The events of a turn, the last one `turn.completed` or `turn.failed`.
 
     A stream that breaks before its first event is opened again with the same key. One that breaks later is not: its
-    tokens are given once, and the journal (`by_id`) tells how the turn ended.
+    tokens are given once, and the journal tells how the turn ended.
 
     Raises:
         DspexError: What was wrong before the first event.
@@ -64,7 +63,7 @@ def turn_stream(attempts: Attempts, session: str, by_id: Call[Json]) -> TurnStre
         elif last.name in TERMINAL:
             return
         else:
-            yield (yield from _recovered(attempts, session, by_id, last))
+            yield (yield from _recovered(attempts, session, last))
             return
 
 
@@ -82,7 +81,7 @@ def _opened(attempts: Attempts) -> Generator[Effect, Result, Answer]:
 def _relayed(parser: EventParser, attempts: Attempts, answer: Answer) -> Generator[Effect, Result, Event | None]:
     """Pass on events; the last one, None when there was none."""
     last: Event | None = None
-    while isinstance(piece := (yield Read()), bytes) and piece:
+    while not attempts.overdue and isinstance(piece := (yield Read()), bytes) and piece:
         try:
             events = list(parser.feed(piece))
         except ValueError as error:
@@ -94,10 +93,9 @@ def _relayed(parser: EventParser, attempts: Attempts, answer: Answer) -> Generat
     return last
 
 
-def _recovered(
-    attempts: Attempts, session: str, by_id: Call[Json], last: Event
-) -> Generator[Effect, Result, Event]:
+def _recovered(attempts: Attempts, session: str, last: Event) -> Generator[Effect, Result, Event]:
     """Ask for the turn's end until it is known."""
+    by_id = fetch(turn_path(session, attempts.call.key or ""))
     asking = attempts.following(by_id)
     while True:
         outcome = yield asking.request()

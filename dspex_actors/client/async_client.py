@@ -1,0 +1,253 @@
+"""The asynchronous client: the surface of `client`, awaited."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from dspex_actors.client import calls
+from dspex_actors.client.async_driver import AsyncDriver
+from dspex_actors.client.attempts import Retry
+from dspex_actors.client.origin import origin
+from dspex_actors.client.reply import Event, Json, Reply
+from dspex_actors.errors import AlreadyExists
+
+DEFAULT_TIMEOUT_S = 60.0
+
+
+class AsyncPrograms:
+    """`client.programs`. A program is the dictionary that the API shows."""
+
+    def __init__(self, driver: AsyncDriver) -> None:
+        self._driver = driver
+
+    async def create(
+        self,
+        name: str,
+        signature: str | None = None,
+        module: str = "predict",
+        params: Mapping[str, object] | None = None,
+        instructions: str | None = None,
+        lm: str | None = None,
+    ) -> Json:
+        """Create a program.
+
+        Args:
+            name: Its name.
+            signature: A DSPy signature (`"question -> answer"`); a `python:` module may bring its own.
+            module: `predict`, `chain_of_thought`, or `python:pkg.mod:Class`.
+            params: What the module's constructor takes, and `history_window`.
+            instructions: What the signature tells the model.
+            lm: The model's name; the server's when not given.
+
+        Raises:
+            AlreadyExists: The name is taken.
+            InvalidRequest: It cannot be built; the sentence says why.
+        """
+        fields = {"signature": signature, "module": module, "instructions": instructions, "lm": lm}
+        return await self._driver.run(calls.create("/v1/programs", name=name, params=dict(params or {}), **fields))
+
+    def list(self) -> AsyncGenerator[Json]:
+        """All programs, newest first, fetched as they are needed."""
+        return self._driver.pages("/v1/programs")
+
+    async def get(self, name: str) -> Json:
+        """One program. Raises NotFound."""
+        return await self._driver.run(calls.fetch(calls.program_path(name)))
+
+    async def delete(self, name: str) -> None:
+        """Remove a program. Raises NotFound, InUse."""
+        await self._driver.run(calls.remove(calls.program_path(name)))
+
+
+class AsyncSessions:
+    """`client.sessions`. A session is the dictionary that the API shows; `client.session(id)` runs its turns."""
+
+    def __init__(self, driver: AsyncDriver) -> None:
+        self._driver = driver
+
+    async def create(self, program: str, id: str | None = None, lm: str | None = None) -> Json:  # noqa: A002
+        """Create a session of a program (`name` or `name@version`). Raises NotFound, AlreadyExists."""
+        return await self._driver.run(calls.create("/v1/sessions", program=program, id=id, lm=lm))
+
+    def list(self) -> AsyncGenerator[Json]:
+        """All sessions, newest first, fetched as they are needed."""
+        return self._driver.pages("/v1/sessions")
+
+    async def get(self, id: str) -> Json:  # noqa: A002
+        """One session. Raises NotFound."""
+        return await self._driver.run(calls.fetch(calls.session_path(id)))
+
+    async def delete(self, id: str) -> None:  # noqa: A002
+        """Remove a session and all that is its. Raises NotFound."""
+        await self._driver.run(calls.remove(calls.session_path(id)))
+
+
+class AsyncSession:
+    """A handle of a session: its turns."""
+
+    def __init__(self, driver: AsyncDriver, id: str) -> None:  # noqa: A002
+        self.id = id
+        self._driver = driver
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.id!r})"
+
+    async def predict(
+        self,
+        /,
+        *,
+        idempotency_key: str | None = None,
+        timeout_s: float | None = None,
+        expected_turn: int | None = None,
+        cancel_on_disconnect: bool = False,
+        inputs: Mapping[str, object] | None = None,
+        **fields: Any,
+    ) -> Reply:
+        """Run a turn with these inputs.
+
+        Args:
+            idempotency_key: The turn's id; a fresh one when not given. The same key gives the recorded reply again.
+            timeout_s: The seconds for all of it; the client's when not given.
+            expected_turn: The number that this turn must get.
+            cancel_on_disconnect: Stop the turn when this client goes away; else it runs on and is recorded.
+            inputs: Fields of the program whose names are options of this method, or simply all of them.
+            **fields: The program's inputs. Any: values that JSON has, as the signature says.
+
+        Raises:
+            OutcomeUnknown: The answer was lost; the same key tells what became of the turn.
+            DspexError: What went wrong; nothing of the turn is in the session then.
+        """
+        call = calls.predict(
+            self.id, calls.merged(inputs, fields), key=idempotency_key, expected_turn=expected_turn,
+            cancel_on_disconnect=cancel_on_disconnect, stream=False,
+        )  # fmt: skip
+        return await self._driver.run(call, timeout_s)
+
+    def stream(
+        self,
+        /,
+        *,
+        idempotency_key: str | None = None,
+        timeout_s: float | None = None,
+        expected_turn: int | None = None,
+        cancel_on_disconnect: bool = False,
+        inputs: Mapping[str, object] | None = None,
+        **fields: Any,
+    ) -> AsyncGenerator[Event]:
+        """Run a turn and yield its events, the last `turn.completed` (`event.reply`) or `turn.failed` (`event.error`).
+
+        Takes what `predict` takes. When the connection breaks in the middle, the tokens stop and the last event is
+        the turn's recorded end.
+
+        Raises:
+            OutcomeUnknown: The connection broke, and how the turn ended could not be learned before the deadline.
+            DspexError: What was wrong before the first event.
+        """
+        call = calls.predict(
+            self.id, calls.merged(inputs, fields), key=idempotency_key, expected_turn=expected_turn,
+            cancel_on_disconnect=cancel_on_disconnect, stream=True,
+        )  # fmt: skip
+        return self._driver.stream(call, self.id, timeout_s)
+
+    def turns(self, include_failed: bool = False) -> AsyncGenerator[Json]:
+        """The session's turns, oldest first, fetched as they are needed. Raises NotFound."""
+        return self._driver.pages(f"{calls.session_path(self.id)}/turns", include="failed" if include_failed else None)
+
+    async def turn(self, number: int) -> Json:
+        """A turn by its number. Raises NotFound."""
+        return await self._driver.run(calls.fetch(calls.turn_path(self.id, number)))
+
+    async def turn_by_id(self, turn_id: str) -> Json:
+        """A turn by its id, also a failed one. Raises NotFound while none has ended under this id."""
+        return await self._driver.run(calls.fetch(calls.turn_path(self.id, turn_id)))
+
+
+class AsyncClient:
+    """A running server, in Python. Tasks of one loop may share it; close it, or use it as an async context manager.
+
+    Every POST carries an `Idempotency-Key` and is repeated under the same key while that can help (see `Retry`).
+
+    Args:
+        base_url: The server's address; from `DSPEX_HOST` and `DSPEX_PORT` when not given.
+        api_key: A key; else from `DSPEX_API_KEY`, or for a server of this machine from the file `api-key` in
+            `DSPEX_HOME`.
+        timeout_s: The seconds that a call has, all its attempts included.
+        retry: How to repeat.
+        transport: What httpx sends with; for tests.
+        now: Monotonic seconds; for tests.
+        sleep: Waits for seconds; for tests.
+
+    Raises:
+        InvalidRequest: The address, the key or the timeout cannot be one.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        api_key: str | None = None,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        retry: Retry | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._driver = AsyncDriver(origin(base_url, api_key), timeout_s, retry or Retry(), transport, now, sleep)
+        self.programs = AsyncPrograms(self._driver)
+        self.sessions = AsyncSessions(self._driver)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.base_url!r})"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def base_url(self) -> str:
+        """The server's address."""
+        return self._driver.origin.url
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._driver.close()
+
+    def session(self, id: str) -> AsyncSession:  # noqa: A002 - what the API calls it
+        """A handle of the session; asks nothing, so the session need not exist yet."""
+        return AsyncSession(self._driver, id)
+
+    async def open(self, program: str, id: str | None = None, lm: str | None = None) -> AsyncSession:  # noqa: A002
+        """The session of that id, made when there is none (with a fresh id where none is given).
+
+        Raises:
+            NotFound: No such program.
+            AlreadyExists: The id belongs to a session of another program.
+        """
+        try:
+            made = await self.sessions.create(program, id, lm)
+        except AlreadyExists:
+            if id is None or (made := await self.sessions.get(id))["program"] != program.partition("@")[0]:
+                raise
+        return self.session(made["id"])
+
+    async def tree(self) -> Json:
+        """The supervision tree."""
+        return await self._driver.run(calls.fetch("/v1/tree"))
+
+    async def info(self) -> Json:
+        """Version, model, and whether the mock engine answers."""
+        return await self._driver.run(calls.fetch("/info"))
+
+    async def ready(self) -> bool:
+        """Whether a server answers and every part of it can serve; asked once, without repeating."""
+        return await self._driver.probe(calls.READY)
