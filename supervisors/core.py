@@ -189,7 +189,7 @@ def _exited(state: State, event: m.Exited, now: float) -> list[m.Effect]:
 
 def _try_again(state: State, event: m.TryAgain, now: float) -> list[m.Effect]:
     slot = _mine(state, event)
-    if slot is None or slot.status != "restarting" or slot.alive or state.phase != "running":
+    if slot is None or slot.status != "restarting" or state.phase != "running":
         return []
     return _restart(state, slot, now)
 

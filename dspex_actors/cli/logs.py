@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
@@ -29,23 +27,15 @@ def new_log_folder(home: Path, instance: Instance) -> Path:
     return folder
 
 
-@contextmanager
-def own_terminal(log: Path) -> Iterator[TextIO]:
+def take_terminal(log: Path) -> TextIO:
     """Standard output for us alone, line by line; whatever else this process writes there or to stderr goes to `log`.
 
-    Ray and Serve write to both streams, from C++ too.
+    Ray and Serve write to both streams, from C++ too, and to the very end of the process: nothing gives them back.
     """
     sys.stdout.flush()
-    kept = [os.dup(number) for number in (1, 2)]
+    terminal = os.fdopen(os.dup(1), "w", buffering=1)
     target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE)
-    try:
-        for number in (1, 2):
-            os.dup2(target, number)
-        with os.fdopen(os.dup(kept[0]), "w", buffering=1) as terminal:
-            yield terminal
-    finally:
-        sys.stdout.flush()
-        for number, original in zip((1, 2), kept, strict=True):
-            os.dup2(original, number)
-        for number in (target, *kept):
-            os.close(number)
+    for number in (1, 2):
+        os.dup2(target, number)
+    os.close(target)
+    return terminal

@@ -14,7 +14,7 @@ from dspex_actors.cli.environment import adopt, instance_environment
 from dspex_actors.cli.haproxy import haproxy_binary, write_front
 from dspex_actors.cli.home import Home, Instance, hold_home
 from dspex_actors.cli.instance_run import InstanceRun
-from dspex_actors.cli.logs import new_log_folder, own_terminal
+from dspex_actors.cli.logs import new_log_folder, take_terminal
 from dspex_actors.cli.ports import check_free
 from dspex_actors.cli.progress import Progress
 from dspex_actors.cli.stopping import Stopping
@@ -30,7 +30,8 @@ def run_serve(settings: Settings, *, out: TextIO | None = None, app: str = "serv
 
     Args:
         settings: The settings.
-        out: Where progress goes; standard output when not given.
+        out: Where progress goes. When not given: standard output, and from then on what else this process writes to
+            its standard streams goes to the log.
         app: The module that has `app`, `start_tree`, `drain` and `stop_tree`.
 
     Returns:
@@ -55,8 +56,8 @@ def _run(settings: Settings, home: Home, out: TextIO | None, app: str) -> int:
     write_front(settings.run_dir, binary)
     logs = new_log_folder(settings.home, instance)
     stopping = Stopping()
-    with stopping.listening(), own_terminal(logs / "serve.log") as terminal:
-        progress = Progress(out or terminal)
+    progress = Progress(out or take_terminal(logs / "serve.log"))
+    with stopping.listening():
         progress.say(f"Starting DSPex Actors from {settings.home}")
         if killed:
             progress.say(f"Ended {killed} processes that an earlier start left.")

@@ -103,6 +103,13 @@ def test_a_valid_request_id_is_kept_and_any_other_replaced(given_id: str, kept: 
     assert answer.headers["x-request-id"]
 
 
+def test_head_has_no_body_whatever_the_server_does_with_it() -> None:
+    """Not every server drops it by itself."""
+    answer = asyncio.run(ask(create_app(FakeRuntime()), "HEAD", "/info"))
+    assert (answer.status, answer.body) == (200, b"")
+    assert int(answer.headers["content-length"]) > 0
+
+
 def test_the_query_is_gone_before_a_server_can_log_it() -> None:
     """A key in it is in no access log."""
     answer = asyncio.run(ask(create_app(FakeRuntime()), "GET", f"/login?key={ADMIN}", key=None))

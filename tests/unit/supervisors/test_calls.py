@@ -245,3 +245,23 @@ def test_news_of_an_earlier_instance_is_ignored() -> None:
     assert world.send(m.Exited("a", 1, Exit("killed"))) == []
     assert world.send(m.StartFailed("a", 1, BOOM)) == []
     assert world.state.slots["a"].status == "running"
+
+
+def test_a_child_that_is_being_stopped_is_not_stopped_twice() -> None:
+    """The supervisor's own stop waits for the one under way."""
+    world = running()
+    world.call(m.TerminateChild("a"))
+    world.send(m.Stop(Exit("shutdown")))
+    assert len(world.seen(m.StopChild)) == 1
+    world.exits("a", Exit("shutdown"))
+    assert isinstance(world.log[-1], m.Leave)
+
+
+def test_a_restart_that_fails_while_the_supervisor_stops_is_not_tried_again() -> None:
+    """There is nothing to come back to, and the stop of the others goes on."""
+    world = World(SupervisorSpec(children=(spec_of("a"), spec_of("b")))).up()
+    world.exits("a")
+    world.send(m.Stop(Exit("shutdown")))
+    assert world.start_fails() == []
+    world.exits("b", Exit("shutdown"))
+    assert isinstance(world.log[-1], m.Leave)

@@ -1,0 +1,122 @@
+"""What a new user does first, and what an operator fears: restarts, kills of each part, bad input."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from tests.cluster.sessions.conftest import QA
+from tests.cluster.sessions.instance import Instance, Json
+
+
+def ask(instance: Instance, session: str, question: str, **headers: str) -> tuple[int, Json]:
+    """One turn."""
+    return instance.call("POST", f"/v1/sessions/{session}/predict", {"inputs": {"question": question}}, **headers)
+
+
+def answer(instance: Instance, session: str, question: str, **headers: str) -> str:
+    """The text of one turn that must go well."""
+    status, body = ask(instance, session, question, **headers)
+    assert status == 200, body
+    text: str = body["outputs"]["answer"]
+    return text
+
+
+def open_session(instance: Instance, session: str, **more: str) -> None:
+    """Create it."""
+    assert instance.call("POST", "/v1/sessions", {"program": "qa", "id": session, **more})[0] == 201
+
+
+def kill_node(instance: Instance, kind: str) -> None:
+    """SIGKILL the process of that part of the tree."""
+    os.kill(_pid(instance, kind), signal.SIGKILL)
+
+
+def _pid(instance: Instance, node_id: str) -> int:
+    _, tree = instance.call("GET", "/v1/tree")
+    nodes = [tree, *tree["children"]]
+    return int(next(node["pid"] for node in nodes if node["id"] == node_id))
+
+
+def test_the_second_turn_saw_the_first(instance: Instance) -> None:
+    """The conversation is state; the client sends none of it."""
+    open_session(instance, "alice")
+    assert "earlier turns shown: 0" in answer(instance, "alice", "What is 2+2?")
+    second = answer(instance, "alice", "And 3+3?")
+    assert "earlier turns shown: 1" in second
+    assert "What is 2+2?" in second
+
+
+def test_a_killed_host_costs_a_moment_and_no_memory(instance: Instance) -> None:
+    """The standby has the session's past."""
+    open_session(instance, "bob")
+    answer(instance, "bob", "before")
+    instance.wait_nodes("standby")
+    (host,) = instance.nodes("host")
+    os.kill(host["pid"], signal.SIGKILL)
+    assert "after 'before'" in answer(instance, "bob", "now")
+    assert instance.call("GET", "/v1/sessions/bob")[1]["epoch"] > 1
+
+
+def test_a_turn_that_was_running_on_a_killed_host_runs_again(instance: Instance) -> None:
+    """The client sees a slow answer; the journal holds one turn, with two attempts."""
+    import threading
+
+    open_session(instance, "carol", lm="mock?latency_s=2")
+    instance.wait_nodes("standby")
+    found: list[tuple[int, Json]] = []
+    client = threading.Thread(target=lambda: found.append(ask(instance, "carol", "slow", Idempotency_Key="k1")))
+    client.start()
+    deadline = time.monotonic() + 20
+    while instance.call("GET", "/v1/sessions/carol")[1]["status"] != "busy":
+        assert time.monotonic() < deadline
+    (host,) = instance.nodes("host")
+    os.kill(host["pid"], signal.SIGKILL)
+    client.join(60)
+    status, body = found[0]
+    assert (status, body["attempts"], body["turn"]) == (200, 2, 1)
+    _, turns = instance.call("GET", "/v1/sessions/carol/turns")
+    assert len(turns["items"]) == 1
+
+
+@pytest.mark.parametrize("part", ["placement", "hosts", "root"])
+def test_a_killed_supervisor_comes_back_and_nothing_is_lost(instance: Instance, part: str) -> None:
+    """Turns wait meanwhile; the next answer has the past."""
+    session = f"dave-{part}"
+    open_session(instance, session)
+    answer(instance, session, "before")
+    pid = _pid(instance, part)
+    os.kill(pid, signal.SIGKILL)
+    assert "after 'before'" in answer(instance, session, "now")
+    deadline = time.monotonic() + 60
+    while instance.call("GET", "/v1/tree")[0] != 200 or _pid(instance, part) == pid:
+        assert time.monotonic() < deadline
+    instance.wait_nodes("standby")
+
+
+def test_after_a_restart_the_third_turn_sees_both(instance: Instance) -> None:
+    """SIGTERM, start again: everything is as it was."""
+    open_session(instance, "erin")
+    answer(instance, "erin", "one")
+    answer(instance, "erin", "two")
+    assert instance.stop() == 0
+    instance.start()
+    third = answer(instance, "erin", "three")
+    assert "earlier turns shown: 2" in third
+
+
+def test_after_kill_9_the_next_start_finds_everything(instance: Instance) -> None:
+    """The serving process is killed; the next start sweeps what it left."""
+    open_session(instance, "frank")
+    answer(instance, "frank", "one")
+    instance.kill()
+    instance.start()
+    assert "after 'one'" in answer(instance, "frank", "two")
+
+
+def test_the_program_is_there_too(instance: Instance) -> None:
+    """Resources live in the store as well."""
+    assert instance.call("GET", "/v1/programs/qa")[1]["signature"] == QA["signature"]

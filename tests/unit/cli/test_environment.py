@@ -1,0 +1,77 @@
+"""What an instance's processes find in their environment."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from dspex_actors.cli.environment import adopt, instance_environment
+from dspex_actors.cli.haproxy import haproxy_binary, haproxy_environment, write_front
+from dspex_actors.cli.home import Home, Instance
+from dspex_actors.config import Settings
+from dspex_actors.errors import InvalidRequest
+
+TEMPLATE = """global
+    log 127.0.0.1:514 local0 info
+frontend prometheus
+    bind :9101
+frontend http_frontend
+    bind 0.0.0.0:8000
+listen stats
+  bind *:8404
+"""
+
+
+def test_the_environment_carries_marker_and_settings_but_not_the_admin_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the first process needs the admin key; the hosts need the model's."""
+    monkeypatch.setattr(os, "environ", {"DSPEX_API_KEY": "secret"})
+    settings = Settings(home=tmp_path, port=8123, lm_api_key=SecretStr("model"))
+    adopt(instance_environment(settings, Home(tmp_path), Instance("ab", 7)))
+    assert os.environ["DSPEX_INSTANCE"] == "ab:7"
+    assert (os.environ["DSPEX_PORT"], os.environ["DSPEX_LM_API_KEY"]) == ("8123", "model")
+    assert "DSPEX_API_KEY" not in os.environ
+    assert Settings() == settings
+
+
+def test_ray_asks_for_a_token_that_only_this_user_can_read_and_no_start_shares(tmp_path: Path) -> None:
+    """Another user of the machine can reach loopback too."""
+    seen = set()
+    for term in (1, 2):
+        values = instance_environment(Settings(home=tmp_path), Home(tmp_path), Instance("ab", term))
+        token = Path(values["RAY_AUTH_TOKEN_PATH"])
+        assert (values["RAY_AUTH_MODE"], stat.S_IMODE(token.stat().st_mode)) == ("token", 0o600)
+        seen.add(token.read_text())
+    assert len(seen) == 2
+
+
+def test_a_folder_too_long_for_sockets_is_refused_with_what_to_set() -> None:
+    """A socket's path ends at 107 bytes."""
+    with pytest.raises(InvalidRequest, match="TMPDIR"):
+        haproxy_environment(Path("/tmp") / ("x" * 60), threads=1)
+
+
+def test_haproxy_opens_no_port_but_the_front(tmp_path: Path) -> None:
+    """Its own two pages move to sockets beside its configuration, its log lines to nowhere."""
+    write_front(tmp_path, "/bin/true")
+    config = tmp_path / "h" / "c"
+    config.write_text(TEMPLATE)
+    subprocess.run([tmp_path / "h" / "front", "-db", "-f", config], check=True)
+    binds = [line.split()[1] for line in config.read_text().splitlines() if "bind" in line]
+    assert binds == [f"unix@{config.parent}/m", "0.0.0.0:8000", f"unix@{config.parent}/s"]
+    assert "log" not in config.read_text()
+
+
+def test_the_binary_that_the_user_names_is_used_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never another one silently."""
+    monkeypatch.setenv("RAY_SERVE_HAPROXY_BINARY_PATH", "/bin/true")
+    assert haproxy_binary() == "/bin/true"
+    monkeypatch.setenv("RAY_SERVE_HAPROXY_BINARY_PATH", str(tmp_path / "missing"))
+    with pytest.raises(InvalidRequest, match="HAProxy is missing"):
+        haproxy_binary()

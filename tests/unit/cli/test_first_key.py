@@ -1,0 +1,66 @@
+"""The admin key: given, kept, or made."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from dspex_actors.cli.first_key import ensure_admin_key
+from dspex_actors.cli.home import Home
+from dspex_actors.clock import ManualClock
+from dspex_actors.config import Settings
+from dspex_actors.errors import InvalidRequest
+from dspex_actors.resources.key import hash_secret
+from dspex_actors.store import Store, open_store
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    """One in memory."""
+    opened = open_store("sqlite://")
+    yield opened
+    opened.close()
+
+
+def ensure(home: Path, store: Store, given: str | None = None) -> str:
+    """The secret of a start."""
+    settings = Settings(home=home, api_key=None if given is None else SecretStr(given))
+    return ensure_admin_key(settings, Home(home), store, ManualClock())
+
+
+def test_the_first_start_makes_a_key_and_later_ones_keep_it(tmp_path: Path, store: Store) -> None:
+    """The store knows its hash as `admin`, the file its secret, for this user alone."""
+    secret = ensure(tmp_path, store)
+    assert ensure(tmp_path, store) == secret
+    key = store.find_key(hash_secret(secret))
+    assert key is not None
+    assert (key.id, key.tenant, key.scopes, key.expires_at_us) == ("admin", "default", ("admin",), None)
+    assert (tmp_path / "api-key").read_text() == secret + "\n"
+    assert stat.S_IMODE((tmp_path / "api-key").stat().st_mode) == 0o600
+
+
+def test_a_given_key_replaces_the_one_before(tmp_path: Path, store: Store) -> None:
+    """A changed DSPEX_API_KEY counts from the next start on, and stays without it."""
+    made = ensure(tmp_path, store)
+    assert ensure(tmp_path, store, "given") == "given"
+    assert store.find_key(hash_secret(made)) is None
+    assert ensure(tmp_path, store) == "given"
+
+
+def test_a_kept_key_is_put_into_a_fresh_store(tmp_path: Path, store: Store) -> None:
+    """Another DSPEX_STORE_URL with the same home takes the same key."""
+    (tmp_path / "api-key").write_text("kept\n")
+    assert ensure(tmp_path, store) == "kept"
+    assert store.find_key(hash_secret("kept")) is not None
+
+
+@pytest.mark.parametrize("secret", ["", "two words", "ü", "line\n"])
+def test_a_key_that_no_header_can_carry_is_refused(tmp_path: Path, store: Store, secret: str) -> None:
+    """Before the store or the home hear of it."""
+    with pytest.raises(InvalidRequest, match="DSPEX_API_KEY"):
+        ensure(tmp_path, store, secret)
+    assert list(tmp_path.iterdir()) == []
