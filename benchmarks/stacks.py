@@ -44,7 +44,7 @@ def own_time(lines: Iterable[str], top: int) -> list[tuple[str, float]]:
 async def _sample(pid: int, folder: Path) -> list[str]:
     output = folder / f"stacks-{pid}.txt"
     py_spy = shutil.which("py-spy", path=str(Path(sys.executable).parent)) or "py-spy"
-    arguments = ["record", "-p", str(pid), "-d", str(_SECONDS), "-r", "200", "-f", "raw", "-F", "-o", str(output)]
+    arguments = ["record", "-p", str(pid), "-d", str(_SECONDS), "-r", "200", "-f", "raw", "--gil", "-o", str(output)]
     process = await asyncio.create_subprocess_exec(
         py_spy, *arguments, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, Protocol
 
 from dspex_actors.resources.key import Principal
@@ -58,7 +58,7 @@ class Runtime(Protocol):
         `cancel_on_disconnect`."""
         ...
 
-    def stream(self, tenant: str, session_id: str, turn: TurnRequest) -> AsyncIterator[TurnEvent]:
+    def stream(self, tenant: str, session_id: str, turn: TurnRequest) -> AsyncGenerator[TurnEvent]:
         """The turn as events, the last `turn.completed` or `turn.failed`. Raises before the first event what is wrong
         with the request itself. Closing the iterator is the client going away."""
         ...

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import cast
 
 import orjson
 
@@ -34,7 +33,7 @@ async def stream_turn(call: Call, session_id: str, turn: TurnRequest) -> None:
 
     What is wrong before the first event is raised, so that it becomes an ordinary problem.
     """
-    events = cast("AsyncGenerator[TurnEvent, None]", call.runtime.stream(call.tenant, session_id, turn))
+    events = call.runtime.stream(call.tenant, session_id, turn)
     with ClientWatch(call.receive):
         async with aclosing(events):
             first = await anext(events, None)

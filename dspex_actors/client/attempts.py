@@ -98,12 +98,12 @@ class Attempts:
         return Attempts(call, self.origin, self.retry, self.timing, self.left_s + GRACE_S)
 
     def request(self) -> Request:
-        """The next attempt. Raises Unauthenticated when there is no key to send."""
+        """The next attempt."""
         self.made += 1
         left = max(LEAST_S, self.left_s)
         headers = {"accept": self.call.accept, "x-request-timeout": f"{left:.3f}"}
         if not self.call.public:
-            headers["authorization"] = self.origin.authorization()
+            headers |= self.origin.headers()
         if self.call.key is not None:
             headers["idempotency-key"] = self.call.key
         if self.call.body is not None:
@@ -117,7 +117,7 @@ class Attempts:
         if failure.lost:
             self.lost = failure.error
         if not failure.again or self._enough(outcome, failure.error):
-            raise failure.error
+            raise self.origin.refused(failure.error)
         return self.pause(failure.error, failure.after_s)
 
     def pause(self, error: DspexError, at_least_s: float = 0.0) -> float:

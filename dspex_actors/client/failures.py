@@ -33,6 +33,12 @@ class Unreachable(DspexError):
     code, status, title, retryable = "unreachable", 503, "No server answers", True
 
 
+class NoAnswer(Unreachable):
+    """The connection broke before the answer to a request that is safe to repeat as it is."""
+
+    code, status, title, retryable = "no_answer", 503, "No answer came", True
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A whole answer; `headers` by lower-case name."""
@@ -111,8 +117,8 @@ def _lost(lost: Lost, url: str, key: str | None) -> DspexError:
     if lost.sent and key is not None:
         return _unknown(f"{url} gave no answer ({lost.reason})", key)
     if lost.sent:
-        return Unreachable(f"{url} gave no answer ({lost.reason}). Try again.")
-    return Unreachable(f"No server answers at {url}. Start one with 'dspex serve', or give another address.")
+        return NoAnswer(f"{url} gave no answer ({lost.reason}). Try again.")
+    return Unreachable(f"No server answers at {url}. Start one with 'dspex serve', or set another address.")
 
 
 def _unknown(what: str, key: str) -> DspexError:

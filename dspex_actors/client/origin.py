@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from dspex_actors.errors import InvalidRequest, Unauthenticated
+from dspex_actors.errors import DspexError, InvalidRequest, Unauthenticated
 
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - addresses to listen on, not to call
 _SENDABLE = re.compile(r"[\x21-\x7e]+")
@@ -28,14 +28,18 @@ class Origin:
 
     @property
     def is_local(self) -> bool:
-        """Whether the address is of this machine."""
-        return _is_local(self.url)
+        """See `is_local`."""
+        return is_local(self.url)
 
-    def authorization(self) -> str:
-        """The `Authorization` header. Raises Unauthenticated when there is no key."""
-        if self.key is None:
-            raise Unauthenticated(_NO_KEY.format(url=self.url))
-        return f"Bearer {self.key}"
+    def headers(self) -> dict[str, str]:
+        """What shows the key, if there is one."""
+        return {} if self.key is None else {"authorization": f"Bearer {self.key}"}
+
+    def refused(self, error: DspexError) -> DspexError:
+        """The error; where a key is missing here, one that says where it may come from."""
+        if error.code == Unauthenticated.code and self.key is None:
+            return Unauthenticated(_NO_KEY.format(url=self.url))
+        return error
 
 
 def origin(base_url: str | None, api_key: str | None) -> Origin:
@@ -49,7 +53,7 @@ def origin(base_url: str | None, api_key: str | None) -> Origin:
         InvalidRequest: The address or the key cannot be one.
     """
     url = _checked(base_url or _default_url())
-    key = api_key or os.environ.get("DSPEX_API_KEY") or (_kept() if _is_local(url) else None)
+    key = api_key or os.environ.get("DSPEX_API_KEY") or (kept_key(_home()) if is_local(url) else None)
     if key is not None and not _SENDABLE.fullmatch(key):
         raise InvalidRequest("A key is printable ASCII without spaces. Copy it again from where it was shown.")
     return Origin(url, key)
@@ -76,19 +80,25 @@ def _checked(url: str) -> str:
     return url.rstrip("/")
 
 
-def _is_local(url: str) -> bool:
+def is_local(url: str) -> bool:
+    """Whether the address is of this machine."""
     host = urlsplit(url).hostname or ""
     try:
         return ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost" or host == os.environ.get("DSPEX_HOST")
+        return host == "localhost"
 
 
-def _kept() -> str | None:
-    file = Path(os.environ.get("DSPEX_HOME") or ".dspex").expanduser() / "api-key"
+def kept_key(home: Path) -> str | None:
+    """The key that a server keeps in its data folder; None when there is none. Raises InvalidRequest if unreadable."""
+    file = home / "api-key"
     try:
         return file.read_text().strip() or None
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"The key file {file} cannot be read. Give api_key=, or set DSPEX_API_KEY.") from error
+        raise InvalidRequest(f"The key file {file} cannot be read. Set DSPEX_API_KEY.") from error
+
+
+def _home() -> Path:
+    return Path(os.environ.get("DSPEX_HOME") or ".dspex").expanduser()

@@ -5,8 +5,10 @@ The same host, the same journal and the same API as on a cluster; only the ways 
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +16,7 @@ import orjson
 from pydantic import SecretStr, ValidationError
 from ulid import ULID
 
-from dspex_actors.errors import AlreadyExists, DspexError, InvalidRequest, Problem
+from dspex_actors.errors import AlreadyExists, DspexError, InvalidRequest, Moved, Problem
 from dspex_actors.ids import body_hash, check_name, new_ulid
 from dspex_actors.lm.models import Models
 from dspex_actors.programs.catalogue import Programs
@@ -26,7 +28,7 @@ from dspex_actors.sessions.host import Host
 from dspex_actors.sessions.placement import first_owners
 from dspex_actors.sessions.runtime import SessionRuntime
 from dspex_actors.sessions.waiting import TurnWait
-from dspex_actors.store import Store, open_store
+from dspex_actors.store import Page, Store, open_store
 
 TENANT = "default"
 DEFAULT_TIMEOUT_S = 60.0
@@ -79,9 +81,26 @@ class LocalTurns:
         return [] if self._epochs else ["host"]
 
     def _ask(self, record: SessionRecord, turn: TurnRequest) -> TurnWait:
-        wait = TurnWait(turn.turn_id, turn.stream)
-        self._host.ask(Ask(record.uid, record.unit, self._epochs[record.unit], 1, turn), wait)
-        return wait
+        return _LocalWait(self._host, Ask(record.uid, record.unit, self._epochs[record.unit], 1, turn))
+
+
+class _LocalWait(TurnWait):
+    """Does what a router does with `moved`: the activation is over, the session may have a new one; ask again."""
+
+    def __init__(self, host: Host, ask: Ask) -> None:
+        super().__init__(ask.turn.turn_id, ask.turn.stream)
+        self._host, self._ask = host, ask
+        self._loop = asyncio.get_running_loop()
+        self._until = self._loop.time() + ask.turn.timeout_s
+        host.ask(ask, self)
+
+    def fail(self, error: DspexError) -> None:
+        """See `events.Waiter`."""
+        if isinstance(error, Moved):
+            left = replace(self._ask.turn, timeout_s=self._until - self._loop.time())
+            self._loop.call_soon(self._host.ask, replace(self._ask, turn=left), self)
+        else:
+            super().fail(error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +151,6 @@ class LocalSession:
 
     async def turns(self) -> list[Json]:
         """The first 200 turns of the session, oldest first."""
-        from dspex_actors.store.port import Page
-
         page = await self._runtime.turns(TENANT, self.id, Page(limit=200, descending=False), False)
         return list(page.items)
 
@@ -221,7 +238,7 @@ class LocalRuntime:
         assert self._host is not None
         load = self._host.load()
         return {
-            "id": self._host.name, "kind": "host", "pid": _pid(), "node": None, "status": "ready", "restarts": 0,
+            "id": self._host.name, "kind": "host", "pid": os.getpid(), "node": None, "status": "ready", "restarts": 0,
             "last_exit": None, "children": [], "shards": load.shards, "sessions": load.sessions,
             "in_flight": load.in_flight, "rss_bytes": load.rss_bytes,
         }  # fmt: skip
@@ -274,9 +291,3 @@ def _turn(inputs: Json, key: str | None, timeout_s: float, *, stream: bool) -> T
     return TurnRequest(
         turn_id, key is not None, body_hash("turn", inputs), body, timeout_s, stream=stream, request_id=turn_id
     )
-
-
-def _pid() -> int:
-    import os
-
-    return os.getpid()

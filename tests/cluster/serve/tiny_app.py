@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ class Tiny:
     """The one deployment."""
 
 
-app = Tiny.bind()
+app = Tiny.bind()  # type: ignore[attr-defined]
 
 
 def start_tree(settings: Settings) -> None:
@@ -44,8 +45,10 @@ def start_tree(settings: Settings) -> None:
 
 
 def drain(settings: Settings, timeout_s: float) -> None:
-    """Leave a trace of the call."""
+    """Leave a trace of the call; with a file `never-drains` in the home, use all the time there is."""
     _trace(settings, "drain")
+    if (Path(settings.home) / "never-drains").exists():
+        time.sleep(timeout_s)
 
 
 def stop_tree(settings: Settings) -> None:

@@ -1,0 +1,45 @@
+"""`dspex config`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from dspex_actors.cli import output
+from dspex_actors.cli.options import (
+    AsJson,
+    Home,
+    Host,
+    Hosts,
+    Lm,
+    LmApiBase,
+    Port,
+    ProgramPackages,
+    Standby,
+    StoreUrl,
+    TestMode,
+)
+
+
+def config(
+    home: Home = None,
+    host: Host = None,
+    port: Port = None,
+    store_url: StoreUrl = None,
+    hosts: Hosts = None,
+    standby: Standby = None,
+    lm: Lm = None,
+    lm_api_base: LmApiBase = None,
+    program_packages: ProgramPackages = None,
+    test_mode: TestMode = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show each setting, its value and where it came from."""
+    flags: dict[str, Any] = {name: value for name, value in locals().items() if name != "as_json"}
+    from dspex_actors.cli.settings import explained
+
+    shown = [asdict(setting) for setting in explained(flags)]
+    if as_json:
+        output.document({each["name"]: {"value": each["value"], "source": each["source"]} for each in shown})
+    else:
+        output.table(shown, ("name", "value", "source"))

@@ -1,0 +1,78 @@
+"""`dspex`: the commands and how they are found. What is heavy is imported by the command that needs it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from dspex_actors.cli import output, programs, sessions
+from dspex_actors.cli.configuration import config
+from dspex_actors.cli.options import (
+    AsJson,
+    Home,
+    Host,
+    Hosts,
+    Lm,
+    LmApiBase,
+    Port,
+    ProgramPackages,
+    Standby,
+    StoreUrl,
+    TestMode,
+)
+from dspex_actors.cli.predict import predict
+from dspex_actors.cli.tree import tree
+
+app = typer.Typer(
+    name="dspex",
+    help="DSPy programs as supervised, durable sessions.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(programs.app)
+app.add_typer(sessions.app)
+app.command()(predict)
+app.command()(tree)
+app.command()(config)
+
+
+@app.command()
+def serve(
+    home: Home = None,
+    host: Host = None,
+    port: Port = None,
+    store_url: StoreUrl = None,
+    hosts: Hosts = None,
+    standby: Standby = None,
+    lm: Lm = None,
+    lm_api_base: LmApiBase = None,
+    program_packages: ProgramPackages = None,
+    test_mode: TestMode = None,
+) -> None:
+    """Start everything and serve until Ctrl-C. Secrets come from DSPEX_API_KEY and DSPEX_LM_API_KEY."""
+    flags: dict[str, Any] = dict(locals())
+    from dspex_actors.cli.settings import load
+
+    settings = load(flags)
+    from dspex_actors.cli.serve import run_serve
+
+    raise typer.Exit(run_serve(settings))
+
+
+@app.command()
+def version(as_json: AsJson = False) -> None:
+    """Show the version."""
+    from importlib.metadata import version as installed
+
+    number = installed("dspex-actors")
+    if as_json:
+        output.document({"name": "dspex-actors", "version": number})
+    else:
+        output.say(f"dspex-actors {number}")
+
+
+def main() -> None:
+    """The `dspex` command: exit 0 fine, 1 failed, 2 wrong usage."""
+    app()

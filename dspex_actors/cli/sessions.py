@@ -1,0 +1,97 @@
+"""`dspex session`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dspex_actors.cli import output
+from dspex_actors.cli.options import AsJson, Url
+from dspex_actors.errors import NotFound
+
+if TYPE_CHECKING:
+    from dspex_actors.client.client import Session
+
+app = typer.Typer(name="session", help="Sessions: create, list, show, remove.", no_args_is_help=True)
+
+Id = Annotated[str, typer.Argument(metavar="SESSION", help="The session's id.")]
+COLUMNS = ("id", "program", "version", "status", "turns", "lm", "host", "created_at")
+
+
+@app.command()
+def create(
+    program: Annotated[str, typer.Argument(help="The program: name or name@version.")],
+    id: Annotated[str | None, typer.Option(help="The session's id. [default: a fresh one]")] = None,  # noqa: A002
+    lm: Annotated[str | None, typer.Option(help="The model's name. [default: the program's]")] = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Create a session of a program."""
+    from dspex_actors.cli.connection import connected
+
+    with connected(url, as_json) as client:
+        made = client.sessions.create(program, id, lm)
+    if as_json:
+        output.document(made)
+    else:
+        output.say(f"Created the session {made['id']}. Next: dspex predict {made['id']} field=value")
+
+
+@app.command()
+def ls(url: Url = None, as_json: AsJson = False) -> None:
+    """List sessions, newest first."""
+    from dspex_actors.cli.connection import connected
+
+    with connected(url, as_json) as client:
+        found = list(client.sessions.list())
+    if as_json:
+        output.document(found)
+    else:
+        output.table(found, COLUMNS)
+
+
+@app.command()
+def show(
+    session: Id,
+    turns: Annotated[int, typer.Option(min=0, max=100, help="How many of the last turns to show.")] = 5,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a session and its last turns."""
+    from dspex_actors.cli.connection import connected
+
+    with connected(url, as_json) as client:
+        found = client.sessions.get(session)
+        last = _last(client.session(session), found["turns"], turns)
+    if as_json:
+        output.document({**found, "last_turns": last})
+        return
+    output.record(found)
+    for turn in last:
+        output.say(f"\nturn {turn['turn']}  {turn['completed_at']}  {turn['model']}")
+        output.record({f"  {name}": value for name, value in {**turn["inputs"], **turn["outputs"]}.items()})
+
+
+@app.command()
+def rm(session: Id, url: Url = None, as_json: AsJson = False) -> None:
+    """Remove a session and all that is its."""
+    from dspex_actors.cli.connection import connected
+
+    with connected(url, as_json) as client:
+        client.sessions.delete(session)
+    if as_json:
+        output.document({"removed": session})
+    else:
+        output.say(f"Removed the session {session}.")
+
+
+def _last(session: Session, newest: int, count: int) -> list[dict[str, Any]]:
+    """The last turns, oldest first; lists begin at the first turn, so each is asked for by its number."""
+    found = []
+    for number in range(max(1, newest - count + 1), newest + 1):
+        try:
+            found.append(session.turn(number))
+        except NotFound:
+            continue
+    return found
