@@ -15,10 +15,10 @@ from rich.table import Table
 
 from benchmarks import machine, report
 from benchmarks.journal_check import JournalCheck, check_journal
-from benchmarks.kills import load_and_kill
+from benchmarks.kills import NoVictimError, load_and_kill
 from benchmarks.load import Run, run
 from benchmarks.outage import Outage, added_figures, fault_free_median_s, outage_of
-from benchmarks.server import stop_on_sigterm
+from benchmarks.server import ServerError, stop_on_sigterm
 from benchmarks.victims import CONTESTANTS, OURS
 
 
@@ -146,4 +146,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (ServerError, NoVictimError) as error:
+        raise SystemExit(str(error)) from None

@@ -28,7 +28,7 @@ def ours_server() -> Server:
     home = Path(tempfile.mkdtemp(prefix="dxb-"))
     return Server(
         NAME,
-        ["-m", "dspex_actors.cli.main", "serve"],
+        ["-c", "from dspex_actors.cli.main import main; main()", "serve"],
         env={"DSPEX_HOME": "{folder}/home", "DSPEX_HOST": "127.0.0.1", "DSPEX_PORT": "{port}"},
         stop_signal=signal.SIGTERM,
         folder=home,

@@ -16,10 +16,11 @@ from benchmarks.ours import Ours
 
 _CONNECTIONS = 64
 _SECONDS = 6
+Row = tuple[str, float, float]
 
 
-async def profile(ours: Ours, top: int = 20) -> dict[str, list[tuple[str, float]]]:
-    """Functions by their own share of the samples (0 to 1), the `top` ones, for each process: title -> rows.
+async def profile(ours: Ours, top: int = 20) -> dict[str, list[Row]]:
+    """The `top` functions by their own share (0 to 1) of the time that the GIL was held, by process: title -> rows.
 
     Empty for a process that py-spy may not attach to (it needs the right to trace).
     """
@@ -28,23 +29,40 @@ async def profile(ours: Ours, top: int = 20) -> dict[str, list[tuple[str, float]
     load = asyncio.ensure_future(closed_loop(ours.target(), connections=_CONNECTIONS, seconds=_SECONDS + 2))
     samples = await asyncio.gather(*(_sample(pid, ours.server.folder) for pid in victims.values()))
     await load
-    return {title: own_time(lines, top) for title, lines in zip(victims, samples, strict=True)}
+    return {title: shares(lines, top) for title, lines in zip(victims, samples, strict=True)}
 
 
-def own_time(lines: Iterable[str], top: int) -> list[tuple[str, float]]:
-    """Leaf functions of collapsed stacks (`a;b;c 12`) with their share of all samples, the biggest first."""
-    counts: collections.Counter[str] = collections.Counter()
+def shares(lines: Iterable[str], top: int) -> list[Row]:
+    """Functions of collapsed stacks (`a;b;c 12`) as (name, own share, share with callees), the biggest own one first."""
+    own: collections.Counter[str] = collections.Counter()
+    whole: collections.Counter[str] = collections.Counter()
     for line in lines:
         stack, _, count = line.rpartition(" ")
-        counts[stack.rpartition(";")[2]] += int(count)
-    total = sum(counts.values())
-    return [(name, count / total) for name, count in counts.most_common(top)]
+        frames = stack.split(";")
+        own[frames[-1]] += int(count)
+        whole.update(dict.fromkeys(frames, int(count)))
+    total = own.total()
+    return [(name, count / total, whole[name] / total) for name, count in own.most_common(top)]
 
 
 async def _sample(pid: int, folder: Path) -> list[str]:
     output = folder / f"stacks-{pid}.txt"
     py_spy = shutil.which("py-spy", path=str(Path(sys.executable).parent)) or "py-spy"
-    arguments = ["record", "-p", str(pid), "-d", str(_SECONDS), "-r", "200", "-f", "raw", "--gil", "-o", str(output)]
+    arguments = [
+        "record",
+        "-p",
+        str(pid),
+        "-d",
+        str(_SECONDS),
+        "-r",
+        "200",
+        "-f",
+        "raw",
+        "-F",
+        "--gil",
+        "-o",
+        str(output),
+    ]
     process = await asyncio.create_subprocess_exec(
         py_spy, *arguments, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
     )

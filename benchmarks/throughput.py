@@ -113,12 +113,15 @@ def as_json(contestants: list[Contestant], options: argparse.Namespace, facts: d
 def show_profile(ours: Ours) -> None:
     """Print where the host and the replica spend their time under load."""
     for title, rows in run(stacks.profile(ours)).items():
-        shown = Table(title=f"own time of {title}" if rows else f"{title}: py-spy could not attach")
+        shown = Table(
+            title=f"{title}: share of the time that the GIL was held" if rows else f"{title}: py-spy could not attach"
+        )
         shown.add_column("function")
-        shown.add_column("share", justify="right")
-        for function, share in rows:
-            shown.add_row(function, f"{share:.1%}")
-        Console().print(shown)
+        shown.add_column("own", justify="right")
+        shown.add_column("with callees", justify="right")
+        for function, own, whole in rows:
+            shown.add_row(function, f"{own:.1%}", f"{whole:.1%}")
+        Console(width=140).print(shown)
 
 
 def options() -> argparse.Namespace:
@@ -153,4 +156,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except ServerError as error:
+        raise SystemExit(str(error)) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, TypeVar
 
 import orjson
@@ -144,7 +144,7 @@ class FakeRuntime:
         if self.error is not None:
             raise self.error
 
-    async def stream(self, tenant: str, session_id: str, turn: TurnRequest) -> AsyncIterator[TurnEvent]:
+    async def stream(self, tenant: str, session_id: str, turn: TurnRequest) -> AsyncGenerator[TurnEvent]:
         """The events that the test set; the gate is before the last of them."""
         self.asked.append(turn)
         _found(self.turns_of, session_id)
