@@ -33,7 +33,7 @@ async def profile(ours: Ours, top: int = 20) -> dict[str, list[Row]]:
 
 
 def shares(lines: Iterable[str], top: int) -> list[Row]:
-    """Functions of collapsed stacks (`a;b;c 12`) as (name, own share, share with callees), the biggest own one first."""
+    """Functions of collapsed stacks (`a;b;c 12`) as (name, own share, share with callees), the biggest own first."""
     own: collections.Counter[str] = collections.Counter()
     whole: collections.Counter[str] = collections.Counter()
     for line in lines:

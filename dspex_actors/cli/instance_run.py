@@ -72,6 +72,7 @@ class InstanceRun:
         self._app_name = app
         self._app: AppModule
         self._cluster: Cluster
+        self._forget_ray: Callable[[], None] = _nothing
 
     def run(self) -> int:
         """Start, serve, stop; gives the exit code."""
@@ -89,6 +90,7 @@ class InstanceRun:
         finally:
             self._stopping.starting = False
             self._leave_nothing()
+        self._forget_ray()
         return 1
 
     # Start -----------------------------------------------------------------------------------------------------
@@ -117,6 +119,7 @@ class InstanceRun:
     def _start_ray(self) -> None:
         from dspex_actors.cli import cluster
 
+        self._forget_ray = cluster.forget
         actors = self._settings.hosts + self._settings.standby
         self._cluster = cluster.Cluster(self._settings.run_dir, self._logs, actors)
         self._stopping.listen()
@@ -173,3 +176,7 @@ class InstanceRun:
     def _leave_nothing(self) -> None:
         clear_own(self._instance, grace_s=0)
         remove_folder(self._settings.run_dir)
+
+
+def _nothing() -> None:
+    """Ray was not imported."""

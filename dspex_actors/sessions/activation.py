@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from dspex_actors.errors import DspexError, NotFound
+import orjson
+
+from dspex_actors.errors import DspexError, Internal, Moved
+from dspex_actors.resources.journal import turn_answer
 from dspex_actors.resources.turn import TurnRequest
-from dspex_actors.sessions.events import Waiter
+from dspex_actors.sessions.events import Recall, Waiter
 from dspex_actors.sessions.runner import Run
-from dspex_actors.sessions.session import Session
+from dspex_actors.sessions.session import Session, mismatch
 from dspex_actors.sessions.state import replay
 from dspex_actors.store.port import Store
 
 if TYPE_CHECKING:
     from dspex_actors.programs.catalogue import Programs
     from dspex_actors.programs.loaded import LoadedProgram
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +81,39 @@ def read_session(store: Store, programs: Programs, uid: str, epoch: int) -> tupl
     return Session(record, epoch, state, attempts), program
 
 
-def fail_backlog(activation: Activation, error: DspexError, forget: Callable[[str], None]) -> None:
-    """The session cannot be read: everybody who waits for it hears why."""
-    forget(activation.uid)
-    for _, waiter, _ in activation.backlog:
-        waiter.fail(error)
-    activation.backlog.clear()
+def recall(store: Store, session: Session, wanted: Recall) -> bytes | DspexError:
+    """The recorded answer, or why there is none; Moved when the journal has no such turn, so that this activation is
+    stale. Blocks; raises nothing, because somebody waits."""
+    try:
+        entry = store.turn_by_id(session.record.uid, wanted.turn_id)
+        if entry is None:
+            return moved()
+        if entry.body_hash != wanted.body_hash:
+            return mismatch(wanted.turn_id)
+        return turn_answer(session.record.id, entry)
+    except DspexError as error:
+        return error
+    except Exception:
+        log.exception("turn %s of session %s cannot be read", wanted.turn_id, session.record.uid)
+        return Internal("The recorded turn could not be read. The log has the cause.")
 
 
-def gone(uid: str) -> NotFound:
-    """The session was deleted while it was in use."""
-    return NotFound(f"The session {uid} is gone. Create it again.")
+def moved() -> Moved:
+    """Not here: the router tries again, by a newer table if there is one."""
+    return Moved("This session is served by another host now.")
+
+def checked_inputs(activation: Activation, ask: Ask) -> dict[str, Any]:
+    """The turn's inputs, checked unless the turn is recorded. Raises DspexError, whatever the program does."""
+    session, program = activation.session, activation.program
+    assert session is not None
+    assert program is not None
+    inputs: dict[str, Any] = orjson.loads(ask.turn.inputs)
+    if ask.turn.turn_id not in session.state.turn_ids:
+        try:
+            program.validate(inputs)
+        except DspexError:
+            raise
+        except Exception:
+            log.exception("the inputs of a turn of session %s could not be checked", activation.uid)
+            raise Internal("The inputs could not be checked. The log has the cause.") from None
+    return inputs

@@ -13,17 +13,15 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import orjson
 import psutil
 
 from dspex_actors.clock import Clock, SystemClock
-from dspex_actors.errors import DeadlineExceeded, Draining, DspexError, Internal, Moved, OutcomeUnknown
+from dspex_actors.errors import Cancelled, DeadlineExceeded, Draining, DspexError, Internal, Moved, OutcomeUnknown
 from dspex_actors.programs.call import ProgramCall
-from dspex_actors.resources.journal import Entry, Verdict, turn_answer
-from dspex_actors.sessions.activation import Activation, Ask, TokenLog, fail_backlog, read_session
+from dspex_actors.resources.journal import Entry, Verdict
+from dspex_actors.sessions.activation import Activation, Ask, TokenLog, checked_inputs, moved, read_session, recall
 from dspex_actors.sessions.events import (
     Abort,
     Arrive,
@@ -46,8 +44,10 @@ from dspex_actors.sessions.events import (
 )
 from dspex_actors.sessions.inbox import Inbox
 from dspex_actors.sessions.journal import JournalWriter
+from dspex_actors.sessions.lease_wait import LeaseWait
+from dspex_actors.sessions.load import Load
 from dspex_actors.sessions.runner import Outcome, Run, Runner
-from dspex_actors.sessions.session import mismatch
+from dspex_actors.sessions.session import Session, Turn, unknown
 from dspex_actors.store.port import Lease, Store
 
 if TYPE_CHECKING:
@@ -55,19 +55,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LEASE_WAIT_S = 1.0
-"""How long a host waits for a lease that a router already knows of."""
 READERS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What a host has to do at the moment."""
-
-    shards: int
-    sessions: int
-    in_flight: int
-    rss_bytes: int
 
 
 class Host:
@@ -88,9 +76,10 @@ class Host:
         self._journal = JournalWriter(store, self._clock, self._on_verdict, self._on_stall)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         self._leases: dict[str, int] = {}
-        self._lease_news: dict[str, list[tuple[Ask, Waiter, float]]] = {}
+        self._lease_wait = LeaseWait(self._loop, lambda waiter: self._refuse(waiter, moved()))
         self._active: dict[str, Activation] = {}
-        self._owner: dict[Waiter, Activation] = {}
+        self._owner: dict[Waiter, Activation | None] = {}
+        self._left: set[Waiter] = set()
         self._restarts: dict[str, int] = {}
         self._reading: set[asyncio.Future[None]] = set()
         self._process = psutil.Process(os.getpid())
@@ -102,12 +91,12 @@ class Host:
         """These leases are ours, at these epochs. What ran under a lower epoch is given back first."""
         for lease in leases:
             held = self._leases.get(lease.unit)
-            if held == lease.epoch:
+            if held is not None and held >= lease.epoch:
                 continue
             if held is not None:
                 self._release(lease.unit)
             self._leases[lease.unit] = lease.epoch
-            for ask, waiter, until in self._lease_news.pop(lease.unit, ()):
+            for ask, waiter, until in self._lease_wait.take(lease.unit):
                 self._route(ask, waiter, until)
 
     def disown(self, units: Iterable[str]) -> None:
@@ -126,6 +115,7 @@ class Host:
         if self._draining:
             waiter.fail(Draining("The service is stopping. Try again in a moment.", retry_after_s=2))
         else:
+            self._owner[waiter] = None
             self._route(ask, waiter, self._loop.time() + ask.turn.timeout_s)
 
     def leave(self, waiter: Waiter) -> None:
@@ -133,28 +123,17 @@ class Host:
         activation = self._owner.get(waiter)
         if activation is not None:
             self._handle(activation, Leave(waiter, self._clock.now_us()))
+        elif waiter in self._owner:
+            self._left.add(waiter)
 
     def _route(self, ask: Ask, waiter: Waiter, until: float) -> None:
         held = self._leases.get(ask.unit)
         if held is None or held < ask.epoch:
-            self._await_lease(ask, waiter, until)
+            self._lease_wait.add(ask, waiter, until)
         elif held > ask.epoch:
-            waiter.fail(_moved())
+            self._refuse(waiter, moved())
         else:
             self._deliver(ask, waiter, until)
-
-    def _await_lease(self, ask: Ask, waiter: Waiter, until: float) -> None:
-        item = (ask, waiter, until)
-        self._lease_news.setdefault(ask.unit, []).append(item)
-        self._loop.call_later(LEASE_WAIT_S, self._give_up_lease, ask.unit, item)
-
-    def _give_up_lease(self, unit: str, item: tuple[Ask, Waiter, float]) -> None:
-        waiting = self._lease_news.get(unit, [])
-        if item in waiting:
-            waiting.remove(item)
-            item[1].fail(_moved())
-        if not waiting:
-            self._lease_news.pop(unit, None)
 
     def _deliver(self, ask: Ask, waiter: Waiter, until: float) -> None:
         activation = self._active.get(ask.uid)
@@ -174,35 +153,52 @@ class Host:
                 self._readers, read_session, self._store, self._programs, activation.uid, activation.epoch
             )
         except DspexError as error:
-            fail_backlog(activation, error, self._forget)
+            self._fail_backlog(activation, error)
             return
         except Exception:
             log.exception("session %s cannot be read", activation.uid)
-            fail_backlog(activation, Internal("The session could not be read. The log has the cause."), self._forget)
+            self._fail_backlog(activation, Internal("The session could not be read. The log has the cause."))
             return
         if self._leases.get(activation.unit) != activation.epoch:
-            fail_backlog(activation, _moved(), self._forget)
+            self._fail_backlog(activation, moved())
             return
         activation.session, activation.program = session, program
         backlog, activation.backlog = activation.backlog, []
         for ask, waiter, until in backlog:
             self._arrive(activation, ask, waiter, until)
 
+    def _fail_backlog(self, activation: Activation, error: DspexError) -> None:
+        self._forget(activation.uid)
+        for _, waiter, _ in activation.backlog:
+            self._refuse(waiter, error)
+        activation.backlog.clear()
+
+    def _refuse(self, waiter: Waiter, error: DspexError) -> None:
+        """An answer for somebody whose turn has not reached its session."""
+        self._forget_waiter(waiter)
+        waiter.fail(error)
+
+    def _forget_waiter(self, waiter: Waiter) -> None:
+        self._owner.pop(waiter, None)
+        self._left.discard(waiter)
+        if not self._owner:
+            self._idle.set()
+
     def _arrive(self, activation: Activation, ask: Ask, waiter: Waiter, until: float) -> None:
-        session, program, turn = activation.session, activation.program, ask.turn
-        assert session is not None
-        assert program is not None
-        left = until - self._loop.time()
-        if left <= 0:
-            waiter.fail(DeadlineExceeded("Time ran out before the turn could start. Send it with a longer timeout."))
+        session, turn, gone = activation.session, ask.turn, waiter in self._left
+        if session is None or self._active.get(activation.uid) is not activation:
+            self._route(ask, waiter, until)  # it broke while its backlog arrived: wake it again
             return
-        inputs = orjson.loads(turn.inputs)
-        if turn.turn_id not in session.state.turn_ids:
-            try:
-                program.validate(inputs)
-            except DspexError as error:
-                waiter.fail(error)
-                return
+        left, running = until - self._loop.time(), session.current
+        try:
+            if left <= 0:
+                raise DeadlineExceeded("Time ran out before the turn could start. Send it with a longer timeout.")
+            if gone and turn.cancel_on_disconnect:
+                raise Cancelled("The turn was cancelled: its client went away.")
+            inputs = checked_inputs(activation, ask)
+        except DspexError as error:
+            self._refuse(waiter, error)
+            return
         activation.timers[waiter] = self._loop.call_later(left, self._expire, activation, waiter)
         self._owner[waiter] = activation
         arrive = Arrive(
@@ -210,9 +206,10 @@ class Host:
             turn.cancel_on_disconnect,
         )  # fmt: skip
         self._handle(activation, arrive)
-        current = session.current
-        if waiter.streams and activation.log is not None and current is not None and waiter in current.waiters:
-            activation.log.replay_to(waiter)
+        if gone:
+            self.leave(waiter)
+        elif waiter.streams and activation.log is not None and running is not None and waiter in running.waiters:
+            activation.log.replay_to(waiter)  # it joined
 
     def _expire(self, activation: Activation, waiter: Waiter) -> None:
         self._handle(activation, Expire(waiter, self._clock.now_us()))
@@ -220,13 +217,15 @@ class Host:
     # The core and its effects ----------------------------------------------------------------------------------
     def _handle(self, activation: Activation, event: Event) -> None:
         session = activation.session
-        if session is None:
+        # What still runs for an activation that is over must not be committed: its callers have had their answers.
+        if session is None or self._active.get(activation.uid) is not activation:
             return
+        turn = session.current
         try:
             for effect in session.handle(event):
                 self._perform(activation, effect)
         except Exception:
-            self._restart(activation)
+            self._restart(activation, turn)
 
     def _perform(self, activation: Activation, effect: Effect) -> None:
         match effect:
@@ -241,7 +240,7 @@ class Host:
                 activation.log = None
                 self._journal.record(failed)
             case Recall():
-                self._readers.submit(self._recall, activation, effect)
+                self._readers.submit(self._recall, activation, activation.session, effect)
             case Abort(token):
                 if token in activation.runs:
                     self._runner.abort(activation.runs[token])
@@ -252,9 +251,7 @@ class Host:
         timer = activation.timers.pop(waiter, None)
         if timer is not None:
             timer.cancel()
-        self._owner.pop(waiter, None)
-        if not self._owner:
-            self._idle.set()
+        self._forget_waiter(waiter)
         if isinstance(answer, bytes):
             waiter.reply(answer, replayed)
         else:
@@ -306,21 +303,17 @@ class Host:
         else:
             self._handle(activation, Ran(token, outcome.outputs, outcome.usage, outcome.model, now))
 
-    def _recall(self, activation: Activation, effect: Recall) -> None:
+    def _recall(self, activation: Activation, session: Session | None, wanted: Recall) -> None:
         """In a reader's thread: answer from the journal."""
-        answer: bytes | DspexError
-        try:
-            entry = self._store.turn_by_id(activation.uid, effect.turn_id)
-            if entry is None:
-                answer = _moved()
-            elif entry.body_hash != effect.body_hash:
-                answer = mismatch(effect.turn_id)
-            else:
-                assert activation.session is not None
-                answer = turn_answer(activation.session.record.id, entry)
-        except DspexError as error:
-            answer = error
-        self._inbox.put(lambda: self._reply(activation, effect.waiter, answer, True))
+        answer = recall(self._store, session, wanted)
+        self._inbox.put(lambda: self._recalled(activation, wanted.waiter, answer))
+
+    def _recalled(self, activation: Activation, waiter: Waiter, answer: bytes | DspexError) -> None:
+        if waiter not in activation.timers:
+            return  # the session broke meanwhile, and told everybody
+        self._reply(activation, waiter, answer, True)
+        if isinstance(answer, Moved):
+            self._handle(activation, Release())
 
     # The writer's voice, from its thread -----------------------------------------------------------------------
     def _on_verdict(self, entry: Entry, verdict: Verdict) -> None:
@@ -338,20 +331,20 @@ class Host:
             self._handle(activation, event)
 
     # When things break, and the end ----------------------------------------------------------------------------
-    def _restart(self, activation: Activation) -> None:
-        """The core broke its own invariants: forget it; the next message wakes the session from its committed state."""
+    def _restart(self, activation: Activation, turn: Turn | None) -> None:
+        """The core broke its own invariants: forget it; the next message wakes the session from its committed state.
+
+        `turn` is what was current before: once it has an entry, the writer may make it a part of that state.
+        """
         log.exception("session %s crashed and restarts from its journal", activation.uid)
         self._restarts[activation.uid] = self._restarts.get(activation.uid, 0) + 1
-        session = activation.session
-        committing = session.current if session is not None and session.current and session.current.entry else None
         for run in activation.runs.values():
             self._runner.abort(run)
         self._forget(activation.uid)
         for waiter in list(activation.timers):
-            if committing is not None and waiter in committing.waiters:
-                error: DspexError = OutcomeUnknown("The session restarted while the turn was written. Ask by its key.")
-            else:
-                error = Internal("The session restarted. Nothing of this turn is in its state; send it again.")
+            error: DspexError = Internal("The session restarted. Nothing of this turn is in its state; send it again.")
+            if turn is not None and turn.entry is not None and waiter in turn.waiters:
+                error = unknown(turn.turn_id)
             self._reply(activation, waiter, error, False)
 
     def _forget(self, uid: str) -> None:
@@ -379,6 +372,7 @@ class Host:
     async def drain(self, timeout_s: float) -> bool:
         """Refuse new turns and wait for those that are here; whether all have ended."""
         self._draining = True
+        self._idle.clear()
         if self._owner:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._idle.wait(), timeout_s)
@@ -390,7 +384,6 @@ class Host:
         await asyncio.to_thread(self._journal.close)
         await asyncio.to_thread(self._runner.close)
         self._readers.shutdown(wait=False, cancel_futures=True)
-
-
-def _moved() -> Moved:
-    return Moved("This session is served by another host now.")
+        self._active.clear()
+        for waiter in list(self._owner):
+            self._refuse(waiter, OutcomeUnknown("The service stopped before the turn's answer came. Ask by its key."))

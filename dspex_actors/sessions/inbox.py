@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 
 class Inbox(Generic[T]):
-    """What is put from any thread is handled on the loop, in order; items of one tick share its wake-up."""
+    """What is put from any thread is handled on the loop, in order; items of one tick share its wake-up.
+
+    An item whose handling raises is logged, and does not keep the others from theirs.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, handle: Callable[[T], None]) -> None:
         self._loop = loop
@@ -35,4 +41,8 @@ class Inbox(Generic[T]):
         # Lowered first: an item put from here on wakes the loop again, at worst once too often.
         self._awake = False
         while self._items:
-            self._handle(self._items.popleft())
+            item = self._items.popleft()
+            try:
+                self._handle(item)
+            except Exception:
+                log.exception("an item of the inbox could not be handled")

@@ -19,7 +19,8 @@ import uvloop
 
 from dspex_actors.config import Settings
 from dspex_actors.errors import Moved
-from dspex_actors.sessions.host import Host, Load
+from dspex_actors.sessions.host import Host
+from dspex_actors.sessions.load import Load
 from dspex_actors.sessions.placement import HostInfo
 from dspex_actors.sessions.ray_placement import placement_handle
 from dspex_actors.sessions.server import HostServer

@@ -19,7 +19,7 @@ import ray
 from ray.experimental import internal_kv
 
 from dspex_actors.config import Settings
-from dspex_actors.sessions.host import Load
+from dspex_actors.sessions.load import Load
 from dspex_actors.sessions.placement import HostInfo, Table, first_owners, plan
 from dspex_actors.store.port import Lease, Store
 

@@ -38,6 +38,7 @@ class Run:
     done: Done
     task: asyncio.Task[None] | None = field(default=None)
     aborted: bool = False
+    begun: bool = False
 
 
 class Runner:
@@ -50,6 +51,7 @@ class Runner:
         self._loop = uvloop.new_event_loop()
         self._launches: Inbox[Run] = Inbox(self._loop, self._launch)
         self._pool = Pool(pool_size)
+        self._closing = False
         self._thread = threading.Thread(target=self._serve, name="programs", daemon=True)
         self._thread.start()
 
@@ -68,13 +70,19 @@ class Runner:
 
     def close(self) -> None:
         """Stop the loop; attempts that still run are abandoned."""
+        self._closing = True
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=5)
         self._pool.close()
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
+        while not self._closing:
+            try:
+                self._loop.run_forever()
+            except BaseException:
+                # `SystemExit` in a task that a program started comes out here; the other sessions' turns go on.
+                log.exception("a program tried to end the process")
         left = asyncio.all_tasks(self._loop)
         for task in left:
             task.cancel()
@@ -83,33 +91,45 @@ class Runner:
         self._loop.close()
 
     def _launch(self, run: Run) -> None:
-        run.task = self._loop.create_task(self._run(run), context=contextvars.copy_context())
         if run.aborted:
-            run.task.cancel()
+            run.done(_aborted())
+            return
+        run.task = self._loop.create_task(self._run(run), context=contextvars.copy_context())
 
     def _cancel(self, run: Run) -> None:
-        if run.task is not None:
+        if run.begun and run.task is not None:
             run.task.cancel()
 
     async def _run(self, run: Run) -> None:
+        # A task cancelled before its first step never gets here, and could not tell of its end.
+        run.begun = True
+        if run.aborted:
+            run.done(_aborted())
+            return
         try:
             outcome: Outcome = await run.program.arun(run.call)
         except DspexError as error:
             outcome = error
         except asyncio.CancelledError:
-            outcome = Cancelled("The attempt was aborted.")
-        except Exception:
+            outcome = _aborted()
+        except (Exception, SystemExit, KeyboardInterrupt):
             outcome = _fault()
         run.done(outcome)
 
 
 def _outcome(run: Run) -> Outcome:
+    if run.aborted:
+        return _aborted()
     try:
         return run.program.run(run.call)
     except DspexError as error:
         return error
     except BaseException:
         return _fault()
+
+
+def _aborted() -> Cancelled:
+    return Cancelled("The attempt was aborted.")
 
 
 def _fault() -> Internal:

@@ -161,6 +161,9 @@ class Session:
         if turn.body_hash != event.body_hash:
             yield Reply(event.waiter, mismatch(event.turn_id))
         else:
+            if self.stalled and turn is self.current:
+                yield Reply(event.waiter, unknown(turn.turn_id))
+                return
             turn.waiters[event.waiter] = True
             turn.cancel_on_disconnect = turn.cancel_on_disconnect and event.cancel_on_disconnect
 

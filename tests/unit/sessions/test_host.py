@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dspex_actors.sessions import host as host_module
+from dspex_actors.sessions import lease_wait
 from dspex_actors.sessions import session as session_module
 from dspex_actors.sessions.session import ABANDONED_LIMIT, Session
 from dspex_actors.store.port import Lease
@@ -347,7 +347,7 @@ def test_an_older_lease_does_not_replace_a_newer_one() -> None:
 
 def test_waiting_for_a_lease_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """All that wait are sent back, in order, so that nobody overtakes."""
-    monkeypatch.setattr(host_module, "LEASE_WAIT_S", 0.02)
+    monkeypatch.setattr(lease_wait, "LEASE_WAIT_S", 0.02)
 
     async def scenario() -> None:
         async with hosting() as bench:
@@ -355,6 +355,6 @@ def test_waiting_for_a_lease_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None
             bench.epochs[alice.unit] = 2
             waiters = [bench.ask(alice, "t1"), bench.ask(alice, "t2")]
             assert [await waiter.error() for waiter in waiters] == ["moved", "moved"]
-            assert (bench.host._lease_news, bench.host._owner) == ({}, {})
+            assert (len(bench.host._lease_wait), bench.host._owner) == (0, {})
 
     asyncio.run(scenario())
