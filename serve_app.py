@@ -31,6 +31,7 @@ ONGOING_LIMIT = 10_000
     graceful_shutdown_timeout_s=5,
     health_check_period_s=5,
     ray_actor_options={"num_cpus": API_CPUS},
+    logging_config={"enable_access_log": False},  # it would hold the key of /login?key=…
 )
 @serve.ingress()
 class Api:

@@ -5,7 +5,6 @@ Import it only after the environment is set (`environment.adopt`): Ray reads its
 
 from __future__ import annotations
 
-import atexit
 import os
 import threading
 import time
@@ -96,11 +95,6 @@ class Cluster:
         """End Ray."""
         ray.shutdown()
         self._node.kill_all_processes(check_alive=False, allow_graceful=False, wait=True)
-
-
-def forget() -> None:
-    """Take back the goodbye that Ray says when the process ends: to one that is dead it waits for seconds."""
-    atexit.unregister(ray.shutdown)
 
 
 def _controller_is_known() -> bool:

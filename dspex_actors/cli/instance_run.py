@@ -72,7 +72,6 @@ class InstanceRun:
         self._app_name = app
         self._app: AppModule
         self._cluster: Cluster
-        self._forget_ray: Callable[[], None] = _nothing
 
     def run(self) -> int:
         """Start, serve, stop; gives the exit code."""
@@ -90,7 +89,6 @@ class InstanceRun:
         finally:
             self._stopping.starting = False
             self._leave_nothing()
-        self._forget_ray()
         return 1
 
     # Start -----------------------------------------------------------------------------------------------------
@@ -119,7 +117,6 @@ class InstanceRun:
     def _start_ray(self) -> None:
         from dspex_actors.cli import cluster
 
-        self._forget_ray = cluster.forget
         actors = self._settings.hosts + self._settings.standby
         self._cluster = cluster.Cluster(self._settings.run_dir, self._logs, actors)
         self._stopping.listen()
@@ -167,16 +164,20 @@ class InstanceRun:
 
     def _stop_gently(self) -> None:
         with self._progress.step("finish what runs"):
-            self._app.drain(self._settings, _DRAIN_WITHIN_S)
+            _attempt(lambda: self._app.drain(self._settings, _DRAIN_WITHIN_S))
         with self._progress.step("stop the HTTP front, the tree and Ray"):
-            self._cluster.stop_serving()
-            self._app.stop_tree(self._settings)
-            self._cluster.stop()
+            _attempt(self._cluster.stop_serving)
+            _attempt(lambda: self._app.stop_tree(self._settings))
+            _attempt(self._cluster.stop)
 
     def _leave_nothing(self) -> None:
         clear_own(self._instance, grace_s=0)
         remove_folder(self._settings.run_dir)
 
 
-def _nothing() -> None:
-    """Ray was not imported."""
+def _attempt(part: Callable[[], None]) -> None:
+    """One part of a stop: when it fails the next ones are still due, and what it left is swept at the end."""
+    try:
+        part()
+    except Exception:
+        logger.exception("a part of the stop failed")

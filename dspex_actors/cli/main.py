@@ -31,11 +31,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(programs.app)
-app.add_typer(sessions.app)
-app.command()(predict)
-app.command()(tree)
-app.command()(config)
 
 
 @app.command()
@@ -59,6 +54,13 @@ def serve(
     from dspex_actors.cli.serve import run_serve
 
     raise typer.Exit(run_serve(settings))
+
+
+app.add_typer(programs.app)
+app.add_typer(sessions.app)
+app.command()(predict)
+app.command()(tree)
+app.command()(config)
 
 
 @app.command()

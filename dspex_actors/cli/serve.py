@@ -6,6 +6,7 @@ Reading order: `home` (who may start), `sweep` (what a dead one left), `environm
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TextIO
 
@@ -36,11 +37,15 @@ def run_serve(settings: Settings, *, out: TextIO | None = None, app: str = "serv
 
     Returns:
         The exit code: 0 after a stop that was asked for, 1 when it could not start, broke, or was stopped at once.
-        In each case no process, port or socket of this instance is left.
+        In each case no process, port or socket of this instance is left. When it breaks after Ray was started, the
+        process ends here, with 1.
     """
     try:
         with hold_home(settings.home, url_of(settings)) as home:
-            return _run(settings, home, out, app)
+            code = _run(settings, home, out, app)
+        if code and "ray" in sys.modules:
+            os._exit(code)  # Ray would take seconds to say goodbye to processes that are dead
+        return code
     except DspexError as error:
         Progress(out or sys.stdout).say(f"dspex serve: {error.detail}")
         return FAILED

@@ -9,6 +9,8 @@ from dspex_actors.cli import output
 from dspex_actors.cli.options import AsJson, Url
 
 _FACTS = ("pid", "node", "restarts", "sessions", "shards", "in_flight", "last_exit")
+NODE_CHARS = 8
+"""As much of a node's name as tells it from the others; `--json` has all of it."""
 
 
 def tree(url: Url = None, as_json: AsJson = False) -> None:
@@ -26,7 +28,8 @@ def tree(url: Url = None, as_json: AsJson = False) -> None:
 
 def lines(node: dict[str, Any], lead: str = "", branch: str = "") -> Iterator[str]:
     """The tree as text, one line a node."""
-    facts = "  ".join(f"{name} {output.plain(node[name])}" for name in _FACTS if node.get(name) is not None)
+    known = {name: output.plain(node[name]) for name in _FACTS if node.get(name) is not None}
+    facts = "  ".join(f"{name} {value[:NODE_CHARS] if name == 'node' else value}" for name, value in known.items())
     yield f"{branch}{node['id']}  {node['kind']}  {node['status']}  {facts}".rstrip()
     *others, last = node["children"] or [None]
     for child in others:

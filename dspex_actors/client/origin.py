@@ -13,6 +13,7 @@ from dspex_actors.errors import DspexError, InvalidRequest, Unauthenticated
 
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - addresses to listen on, not to call
 _SENDABLE = re.compile(r"[\x21-\x7e]+")
+_HOST = re.compile(r"[\w.:%~-]+")
 _NO_KEY = (
     "No key is known for {url}. Give api_key=, or set DSPEX_API_KEY; for a server of this machine, "
     "set DSPEX_HOME to its data folder, whose file api-key holds one."
@@ -72,7 +73,7 @@ def _default_url() -> str:
 def _checked(url: str) -> str:
     try:
         parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        good = parts.scheme in ("http", "https") and bool(_HOST.fullmatch(parts.hostname or "")) and parts.port != 0
     except ValueError:
         good = False
     if not good or parts.username is not None or parts.query or parts.fragment:

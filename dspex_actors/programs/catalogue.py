@@ -35,6 +35,10 @@ class Programs:
         self._build(spec)
         self._models.get(spec.lm)
 
+    def known(self, uid: str) -> LoadedProgram | None:
+        """The built program, if it is kept: saves its caller a look into the store."""
+        return self._loaded.get(uid)
+
     def load(self, program: Program) -> LoadedProgram:
         """The built program; the same object for the same `uid`, whichever thread asks. The oldest of more than
         `MAX_LOADED` are forgotten, and built again when asked for.

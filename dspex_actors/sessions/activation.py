@@ -15,7 +15,7 @@ from dspex_actors.resources.turn import TurnRequest
 from dspex_actors.sessions.events import Recall, Waiter
 from dspex_actors.sessions.runner import Run
 from dspex_actors.sessions.session import Session, mismatch
-from dspex_actors.sessions.state import replay
+from dspex_actors.sessions.state import remembered
 from dspex_actors.store.port import Store
 
 if TYPE_CHECKING:
@@ -66,19 +66,16 @@ class Activation:
 
 
 def read_session(store: Store, programs: Programs, uid: str, epoch: int) -> tuple[Session, LoadedProgram]:
-    """Read a session from the store and replay its journal. Blocks.
+    """Read a session from the store: what its journal adds up to. Blocks.
 
     Raises:
         NotFound: It was deleted.
         StoreUnavailable: The store does not answer.
     """
     record = store.load_session(uid)
-    program = programs.load(store.load_program(record.program_uid))
-    state = replay(store.entries(uid), program.history_window)
-    attempts: dict[str, int] = {}
-    for failed in store.failures(uid):
-        attempts[failed.turn_id] = max(failed.attempt, attempts.get(failed.turn_id, 0))
-    return Session(record, epoch, state, attempts), program
+    program = programs.known(record.program_uid) or programs.load(store.load_program(record.program_uid))
+    memory = store.memory(record, program.history_window)
+    return Session(record, epoch, remembered(record, memory, program.history_window), memory.attempts), program
 
 
 def recall(store: Store, session: Session, wanted: Recall) -> bytes | DspexError:
@@ -101,6 +98,7 @@ def recall(store: Store, session: Session, wanted: Recall) -> bytes | DspexError
 def moved() -> Moved:
     """Not here: the router tries again, by a newer table if there is one."""
     return Moved("This session is served by another host now.")
+
 
 def checked_inputs(activation: Activation, ask: Ask) -> dict[str, Any]:
     """The turn's inputs, checked unless the turn is recorded. Raises DspexError, whatever the program does."""

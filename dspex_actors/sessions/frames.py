@@ -1,6 +1,7 @@
 """Frames between a router and a host: `length | msgpack [kind, stream, more, head, body]`, at most 64 KiB each.
 
-A larger body goes in pieces, with other messages in between, so that nobody waits behind it.
+A larger body goes in pieces, with other messages in between, so that nobody waits behind it; only messages of one lane
+keep their order.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ import msgspec
 
 PIECE_BYTES = 60 * 1024
 FRAME_BYTES = 64 * 1024
+HEAD_BYTES = FRAME_BYTES - PIECE_BYTES - 64
 MESSAGE_BYTES = 16 * 1024 * 1024
 PROTOCOL_RANGE = (1, 1)
 _WRITE_BYTES = 256 * 1024
 _LENGTH = struct.Struct(">I")
 _encode = msgspec.msgpack.Encoder().encode
+_NOTHING = msgspec.Raw(_encode(None))
 
 
 class Kind(IntEnum):
@@ -51,8 +54,9 @@ class FrameError(Exception):
 class _Outgoing:
     kind: int
     stream: int
-    head: Any
+    head: msgspec.Raw
     body: bytes
+    lane: str | None
     offset: int = 0
 
 
@@ -62,11 +66,28 @@ class Sender:
     def __init__(self, write: Callable[[bytes], None]) -> None:
         self._write = write
         self._queue: deque[_Outgoing] = deque()
+        self._lanes: dict[str, deque[_Outgoing]] = {}
         self.paused = False
 
-    def put(self, kind: Kind, stream: int, head: Any = None, body: bytes = b"") -> None:
-        """Queue a message; `flush` sends it."""
-        self._queue.append(_Outgoing(kind, stream, head, body))
+    def put(self, kind: Kind, stream: int, head: Any = None, body: bytes = b"", lane: str | None = None) -> None:
+        """Queue a message; `flush` sends it. One of a lane starts when the lane's earlier ones have gone whole.
+
+        Raises:
+            FrameError: The head is too large for a frame. Nothing was queued.
+        """
+        encoded = _encode(head)
+        if len(encoded) > HEAD_BYTES:
+            raise FrameError(f"a head of {len(encoded)} bytes, where {HEAD_BYTES} fit")
+        self._line_up(_Outgoing(kind, stream, msgspec.Raw(encoded), body, lane))
+
+    def _line_up(self, message: _Outgoing) -> None:
+        if message.lane is not None:
+            if (behind := self._lanes.get(message.lane)) is not None:
+                behind.append(message)
+                return
+            if len(message.body) > PIECE_BYTES:
+                self._lanes[message.lane] = deque()
+        self._queue.append(message)
 
     def flush(self) -> None:
         """Write what the transport takes."""
@@ -83,13 +104,14 @@ class Sender:
         end = message.offset + PIECE_BYTES
         more = end < len(message.body)
         piece = message.body[message.offset : end] if more or message.offset else message.body
-        head = message.head if message.offset == 0 else None
+        head = message.head if message.offset == 0 else _NOTHING
         if more:
             message.offset = end
             self._queue.append(message)
+        elif message.offset and message.lane is not None:
+            for behind in self._lanes.pop(message.lane):
+                self._line_up(behind)
         data = _encode((message.kind, message.stream, more, head, piece))
-        if len(data) > FRAME_BYTES:
-            raise FrameError(f"a frame of {len(data)} bytes: the head is too large")
         return _LENGTH.pack(len(data)) + data
 
 

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-READERS = 4
+READERS = 2
 
 
 class Host:
@@ -76,6 +76,7 @@ class Host:
         self._journal = JournalWriter(store, self._clock, self._on_verdict, self._on_stall)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         self._leases: dict[str, int] = {}
+        self._given_up: dict[str, int] = {}
         self._lease_wait = LeaseWait(self._loop, lambda waiter: self._refuse(waiter, moved()))
         self._active: dict[str, Activation] = {}
         self._owner: dict[Waiter, Activation | None] = {}
@@ -102,7 +103,9 @@ class Host:
     def disown(self, units: Iterable[str]) -> None:
         """These units are another host's now."""
         for unit in units:
-            if self._leases.pop(unit, None) is not None:
+            held = self._leases.pop(unit, None)
+            if held is not None:
+                self._given_up[unit] = held
                 self._release(unit)
 
     def _release(self, unit: str) -> None:
@@ -127,10 +130,10 @@ class Host:
             self._left.add(waiter)
 
     def _route(self, ask: Ask, waiter: Waiter, until: float) -> None:
-        held = self._leases.get(ask.unit)
-        if held is None or held < ask.epoch:
+        held = self._leases.get(ask.unit, self._given_up.get(ask.unit, 0))
+        if held < ask.epoch:
             self._lease_wait.add(ask, waiter, until)
-        elif held > ask.epoch:
+        elif held > ask.epoch or ask.unit not in self._leases:
             self._refuse(waiter, moved())
         else:
             self._deliver(ask, waiter, until)
@@ -240,6 +243,7 @@ class Host:
                 activation.log = None
                 self._journal.record(failed)
             case Recall():
+                assert activation.session is not None
                 self._readers.submit(self._recall, activation, activation.session, effect)
             case Abort(token):
                 if token in activation.runs:
@@ -303,7 +307,7 @@ class Host:
         else:
             self._handle(activation, Ran(token, outcome.outputs, outcome.usage, outcome.model, now))
 
-    def _recall(self, activation: Activation, session: Session | None, wanted: Recall) -> None:
+    def _recall(self, activation: Activation, session: Session, wanted: Recall) -> None:
         """In a reader's thread: answer from the journal."""
         answer = recall(self._store, session, wanted)
         self._inbox.put(lambda: self._recalled(activation, wanted.waiter, answer))

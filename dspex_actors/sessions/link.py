@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 HELLO_S = 5.0
 PING_S = 0.25
 SILENCE_S = 3.0
+GREETING_BYTES = 64 * 1024
+"""What a peer may send before it has proved itself."""
 
 OnFrame = Callable[["Link", Kind, int, Any, bytes], None]
 OnChange = Callable[["Link"], None]
@@ -47,7 +49,8 @@ class Link(asyncio.Protocol):
         self._sender = Sender(self._write)
         self._transport: asyncio.Transport | None = None
         self._flushing = False
-        self._heard = self._loop.time()
+        self._heard = self._pinged = self._loop.time()
+        self._unproven_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
 
     # The connection --------------------------------------------------------------------------------------------
@@ -71,6 +74,8 @@ class Link(asyncio.Protocol):
                         self.send(Kind.PING, 0)
                 else:
                     self._on_frame(self, kind, stream, head, body)
+            if not self.ready:
+                self._bound_greeting(len(data))
         except FrameError as error:
             log.warning("a connection was dropped: %s", error)
             self.close()
@@ -91,9 +96,9 @@ class Link(asyncio.Protocol):
         self._sender.paused = False
         self._sender.flush()
 
-    def send(self, kind: Kind, stream: int, head: Any = None, body: bytes = b"") -> None:
-        """Queue a message; what is sent in one tick goes out together."""
-        self._sender.put(kind, stream, head, body)
+    def send(self, kind: Kind, stream: int, head: Any = None, body: bytes = b"", lane: str | None = None) -> None:
+        """Queue a message; what is sent in one tick goes out together. Raises FrameError for too large a head."""
+        self._sender.put(kind, stream, head, body, lane)
         if not self._flushing:
             self._flushing = True
             self._loop.call_soon(self._flush)
@@ -110,6 +115,11 @@ class Link(asyncio.Protocol):
     def _write(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
+
+    def _bound_greeting(self, more_bytes: int) -> None:
+        self._unproven_bytes += more_bytes
+        if self._unproven_bytes > GREETING_BYTES:
+            raise FrameError("a peer that sends without a hello")
 
     # The handshake ---------------------------------------------------------------------------------------------
     def _greet(self, kind: Kind, head: Any) -> None:
@@ -129,7 +139,7 @@ class Link(asyncio.Protocol):
             self._begin()
 
     def _answer_router(self, head: dict[str, Any]) -> None:
-        low, high = head.get("v") or (0, 0)
+        low, high = _versions(head)
         if high < PROTOCOL_RANGE[0] or low > PROTOCOL_RANGE[1]:
             raise FrameError(f"a router that speaks versions {low} to {high}, not {PROTOCOL_RANGE}")
         if head.get("cluster") != self._cluster:
@@ -156,6 +166,7 @@ class Link(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         if self._role == "router":
+            self._pinged = self._loop.time()
             self._ping()
         self._on_ready(self)
 
@@ -165,11 +176,20 @@ class Link(asyncio.Protocol):
 
     def _ping(self) -> None:
         now = self._loop.time()
-        if now - self._heard > SILENCE_S:
+        late, self._pinged = now - self._pinged - PING_S, now
+        # What came in while this loop itself was held up has not been read yet.
+        if now - self._heard > SILENCE_S + late:
             self.close()
             return
         self.send(Kind.PING, 0)
         self._timer = self._loop.call_later(PING_S, self._ping)
+
+
+def _versions(head: dict[str, Any]) -> tuple[int, int]:
+    match head.get("v"):
+        case [int(low), int(high)]:
+            return low, high
+    raise FrameError("a hello without proper versions")
 
 
 def _bytes(head: dict[str, Any], name: str) -> bytes:

@@ -61,6 +61,7 @@ class Router:
         self._lost: dict[str, asyncio.Event] = {}
         self._numbers = 0
         self._turns: dict[int, Outstanding] = {}
+        self._lines: dict[str, dict[int, Outstanding]] = {}
         self._peeks: dict[int, asyncio.Future[list[tuple[str, int]]]] = {}
 
     # The table -------------------------------------------------------------------------------------------------
@@ -107,7 +108,8 @@ class Router:
             link.close()
         for turn in list(self._turns.values()):
             turn.wait.fail(unknown(turn.ask.turn.turn_id))
-        self._turns.clear()
+        for number in list(self._turns):
+            self._forget(number)
 
     # Turns -----------------------------------------------------------------------------------------------------
     async def predict(self, record: SessionRecord, turn: TurnRequest) -> TurnAnswer:
@@ -153,8 +155,21 @@ class Router:
         outstanding = Outstanding(Ask(record.uid, record.unit, 0, 1, turn), wait, self._loop.time() + turn.timeout_s)
         outstanding.timer = self._loop.call_at(outstanding.until + GRACE_S, self._give_up, number)
         self._turns[number] = outstanding
-        self._send(number, outstanding)
+        self._lines.setdefault(record.uid, {})[number] = outstanding
+        self._send_line(record.uid)
         return number, outstanding
+
+    def _send_line(self, uid: str) -> None:
+        """Send what waits in a session, the oldest first: nothing newer overtakes it, also not by another host."""
+        for number, outstanding in self._lines.get(uid, {}).items():
+            if outstanding.link is None:
+                self._send(number, outstanding)
+            elif self._is_elsewhere(outstanding):
+                return
+
+    def _is_elsewhere(self, outstanding: Outstanding) -> bool:
+        """Whether it was last sent under an epoch that the table has left behind."""
+        return outstanding.ask.epoch != self.place(outstanding.ask.unit)[1]
 
     def _send(self, number: int, outstanding: Outstanding) -> None:
         host, epoch = self.place(outstanding.ask.unit)
@@ -164,13 +179,12 @@ class Router:
             return
         outstanding.ask = replace(outstanding.ask, epoch=epoch)
         outstanding.link, outstanding.sent = link, True
-        link.send(Kind.TURN, number, turn_head(outstanding.ask, left), outstanding.ask.turn.inputs)
+        ask = outstanding.ask
+        link.send(Kind.TURN, number, turn_head(ask, left), ask.turn.inputs, lane=ask.uid)
 
     def _send_waiting(self) -> None:
-        # Numbers rise with arrival and a dict keeps their order: the oldest goes first.
-        for number, outstanding in list(self._turns.items()):
-            if outstanding.link is None:
-                self._send(number, outstanding)
+        for uid in self._lines:
+            self._send_line(uid)
 
     def _leave(self, number: int) -> None:
         """The client has gone: the host decides what becomes of the turn; a turn never sent is simply dropped unless
@@ -179,7 +193,7 @@ class Router:
         if outstanding is None:
             return
         if outstanding.link is not None:
-            outstanding.link.send(Kind.CANCEL, number)
+            outstanding.link.send(Kind.CANCEL, number, lane=outstanding.ask.uid)
             self._forget(number)
         elif outstanding.ask.turn.cancel_on_disconnect:
             self._forget(number)
@@ -189,15 +203,23 @@ class Router:
         if outstanding is None:
             return
         if outstanding.link is not None:
-            outstanding.link.send(Kind.CANCEL, number)
+            outstanding.link.send(Kind.CANCEL, number, lane=outstanding.ask.uid)
         turn_id = outstanding.ask.turn.turn_id
         never = DeadlineExceeded("No host could take the turn in time; nothing of it is in the session. Send it again.")
         outstanding.wait.fail(unknown(turn_id) if outstanding.sent else never)
 
     def _forget(self, number: int) -> Outstanding | None:
         outstanding = self._turns.pop(number, None)
-        if outstanding is not None and outstanding.timer is not None:
+        if outstanding is None:
+            return None
+        if outstanding.timer is not None:
             outstanding.timer.cancel()
+        line = self._lines[outstanding.ask.uid]
+        del line[number]
+        if not line:
+            del self._lines[outstanding.ask.uid]
+        elif self._is_elsewhere(outstanding):
+            self._send_line(outstanding.ask.uid)
         return outstanding
 
     def _taken(self, number: int) -> None:
@@ -212,9 +234,12 @@ class Router:
         while True:
             lost.clear()
             link = Link("router", name, self._cluster, self._key, self._frame, self._ready, self._gone)
-            with contextlib.suppress(OSError):
-                await self._loop.create_unix_connection(_returning(link), self._table.hosts[name])
-                await lost.wait()
+            try:
+                with contextlib.suppress(OSError):
+                    await self._loop.create_unix_connection(_returning(link), self._table.hosts[name])
+                    await lost.wait()
+            finally:
+                link.close()
             failures = 0 if link.was_ready else failures + 1
             await asyncio.sleep(RECONNECT_S[min(failures, len(RECONNECT_S) - 1)])
 
@@ -230,7 +255,8 @@ class Router:
         for outstanding in self._turns.values():
             if outstanding.link is link:
                 outstanding.link = None
-                outstanding.ask = replace(outstanding.ask, attempt=outstanding.ask.attempt + 1)
+                attempt = max(outstanding.ask.attempt + 1, outstanding.wait.next_attempt)
+                outstanding.ask = replace(outstanding.ask, attempt=attempt)
         self._send_waiting()
 
     def _frame(self, link: Link, kind: Kind, number: int, head: Any, body: bytes) -> None:
@@ -254,22 +280,18 @@ class Router:
             case Kind.TOKEN:
                 outstanding.wait.token(head[0], head[1], body.decode())
             case Kind.MOVED:
-                self._moved(number, outstanding)
+                self._moved(outstanding)
             case _:
                 log.warning("a host sent a frame of kind %s", kind)
 
-    def _moved(self, number: int, outstanding: Outstanding) -> None:
+    def _moved(self, outstanding: Outstanding) -> None:
         """Not there: go by a newer table if there is one, else ask again in a moment."""
-        outstanding.link = None
-        if self.place(outstanding.ask.unit)[1] > outstanding.ask.epoch:
-            self._send(number, outstanding)
+        ask, outstanding.link = outstanding.ask, None
+        outstanding.ask = replace(ask, attempt=max(ask.attempt, outstanding.wait.next_attempt))
+        if self.place(ask.unit)[1] > ask.epoch:
+            self._send_line(ask.uid)
         else:
-            self._loop.call_later(RETRY_S, self._try_again, number)
-
-    def _try_again(self, number: int) -> None:
-        outstanding = self._turns.get(number)
-        if outstanding is not None and outstanding.link is None:
-            self._send(number, outstanding)
+            self._loop.call_later(RETRY_S, self._send_line, ask.uid)
 
 
 def _returning(link: Link) -> Callable[[], Link]:

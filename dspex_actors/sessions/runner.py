@@ -76,7 +76,10 @@ class Runner:
         self._pool.close()
 
     def _serve(self) -> None:
+        from dspex_actors.programs.shortcut import ShortcutExecutor
+
         asyncio.set_event_loop(self._loop)
+        self._loop.set_default_executor(ShortcutExecutor(thread_name_prefix="blocking"))
         while not self._closing:
             try:
                 self._loop.run_forever()

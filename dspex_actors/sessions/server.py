@@ -13,7 +13,7 @@ import orjson
 from dspex_actors.errors import DspexError, Moved
 from dspex_actors.resources.turn import TurnRequest
 from dspex_actors.sessions.activation import Ask
-from dspex_actors.sessions.frames import PIECE_BYTES, Kind
+from dspex_actors.sessions.frames import PIECE_BYTES, FrameError, Kind
 from dspex_actors.sessions.host import Host
 from dspex_actors.sessions.link import Link
 
@@ -70,7 +70,7 @@ class FrameWaiter:
         self._credits -= 1
         # Whole frames, so that the order within the stream holds: a larger body's pieces take turns with others.
         for start in range(0, len(delta), DELTA_CHARS):
-            self._link.send(Kind.TOKEN, self._stream, (n, field), delta[start : start + DELTA_CHARS].encode())
+            self._link.send(Kind.TOKEN, self._stream, (n, field), _bytes(delta[start : start + DELTA_CHARS]))
 
     def _finish(self) -> None:
         self._registry.pop(self._stream, None)
@@ -120,9 +120,9 @@ class HostServer:
     def _frame(self, link: Link, kind: Kind, stream: int, head: Any, body: bytes) -> None:
         waiters = self._links[link]
         if kind is Kind.TURN:
-            uid, unit, epoch, attempt, streams, *turn = head
-            waiter = waiters[stream] = FrameWaiter(link, stream, streams, waiters)
-            self._host.ask(Ask(uid, unit, epoch, attempt, _turn(turn, streams, body)), waiter)
+            ask = _ask(head, body)
+            waiter = waiters[stream] = FrameWaiter(link, stream, ask.turn.stream, waiters)
+            self._host.ask(ask, waiter)
         elif kind is Kind.PEEK:
             link.send(Kind.PEEK, stream, self._host.peek(head))
         elif (known := waiters.get(stream)) is not None:
@@ -149,8 +149,18 @@ def turn_head(ask: Ask, timeout_s: float) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _turn(fields: list[Any], streams: bool, inputs: bytes) -> TurnRequest:
-    turn_id, keyed, body_hash, timeout_s, expected_turn, cancel_on_disconnect, request_id = fields
-    return TurnRequest(
+def _ask(head: Any, inputs: bytes) -> Ask:
+    try:
+        uid, unit, epoch, attempt, streams, turn_id, keyed, body_hash, timeout_s, *rest = head
+        expected_turn, cancel_on_disconnect, request_id = rest
+    except (TypeError, ValueError) as error:
+        raise FrameError("a turn without a proper head") from error
+    turn = TurnRequest(
         turn_id, keyed, body_hash, inputs, timeout_s, expected_turn, cancel_on_disconnect, streams, request_id
     )
+    return Ask(uid, unit, epoch, attempt, turn)
+
+
+def _bytes(delta: str) -> bytes:
+    # A provider may cut a character in two, and half a surrogate pair has no UTF-8.
+    return delta.encode(errors="replace")

@@ -161,9 +161,6 @@ class Session:
         if turn.body_hash != event.body_hash:
             yield Reply(event.waiter, mismatch(event.turn_id))
         else:
-            if self.stalled and turn is self.current:
-                yield Reply(event.waiter, unknown(turn.turn_id))
-                return
             turn.waiters[event.waiter] = True
             turn.cancel_on_disconnect = turn.cancel_on_disconnect and event.cancel_on_disconnect
 
@@ -229,7 +226,7 @@ class Session:
         assert turn is not None
         assert turn.entry is not None
         assert turn.ran is not None
-        fold(self.state, turn.entry, HistoryTurn(turn.inputs, turn.ran.outputs), turn.ran.usage)
+        fold(self.state, turn.entry, HistoryTurn(turn.inputs, turn.ran.outputs))
         self.attempts.pop(turn.turn_id, None)
         self.current, self.stalled = None, False
         answer = orjson.dumps(
@@ -297,9 +294,9 @@ class Session:
 
     def _expire(self, event: Expire) -> Iterator[Effect]:
         turn = self._turn_of(event.waiter)
-        if turn is None or turn.entry is not None:
+        if turn is None or (turn.entry is not None and not self.stalled):
             return  # queued for commit: its answer is about to come
-        if len(turn.waiters) > 1:
+        if len(turn.waiters) > 1 or turn.entry is not None:
             del turn.waiters[event.waiter]
             yield Reply(event.waiter, unknown(turn.turn_id))
             return

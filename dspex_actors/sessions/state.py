@@ -11,6 +11,8 @@ import orjson
 from dspex_actors.errors import StoreUnavailable
 from dspex_actors.programs.call import HistoryTurn
 from dspex_actors.resources.journal import FORMAT_VERSION, Entry
+from dspex_actors.resources.session import SessionRecord
+from dspex_actors.store.port import Memory
 
 
 @dataclass(slots=True)
@@ -21,14 +23,12 @@ class State:
         seq: Number of the last journal entry.
         turn: Number of the last turn.
         history: The last turns, as many as the program's `history_window`.
-        usage: Totals over all turns.
         turn_ids: The ids of all recorded turns: what a retry is looked up in.
     """
 
     history: deque[HistoryTurn]
     seq: int = 0
     turn: int = 0
-    usage: dict[str, int] = field(default_factory=dict)
     turn_ids: set[str] = field(default_factory=set)
 
 
@@ -45,17 +45,21 @@ def replay(entries: Iterable[Entry], history_window: int) -> State:
     """
     state = empty(history_window)
     for entry in entries:
-        if entry.format_version > FORMAT_VERSION:
-            raise StoreUnavailable(
-                f"Entry {entry.seq} of this session has format {entry.format_version}; this program knows up to "
-                f"{FORMAT_VERSION}. Run the newer program that wrote it."
-            )
-        delta = orjson.loads(entry.delta)
-        fold(state, entry, HistoryTurn(delta["inputs"], delta["outputs"]), delta["usage"])
+        fold(state, entry, exchange(entry))
     return state
 
 
-def fold(state: State, entry: Entry, exchange: HistoryTurn, usage: dict[str, int]) -> None:
+def remembered(record: SessionRecord, memory: Memory, history_window: int) -> State:
+    """The same state from less: a window of entries, the numbers of the session's row, and all turn ids.
+
+    Raises:
+        StoreUnavailable: An entry is of a format that this program does not know.
+    """
+    history = deque(map(exchange, memory.recent), maxlen=history_window)
+    return State(history, record.seq, record.turns, memory.turn_ids)
+
+
+def fold(state: State, entry: Entry, past: HistoryTurn) -> None:
     """Add one committed turn to the state.
 
     Raises:
@@ -64,8 +68,17 @@ def fold(state: State, entry: Entry, exchange: HistoryTurn, usage: dict[str, int
     assert entry.seq == state.seq + 1, f"entry {entry.seq} after {state.seq}"
     assert entry.turn == state.turn + 1, f"turn {entry.turn} after {state.turn}"
     state.seq, state.turn = entry.seq, entry.turn
-    state.history.append(exchange)
-    for name, amount in usage.items():
-        state.usage[name] = state.usage.get(name, 0) + amount
+    state.history.append(past)
     if entry.turn_id is not None:
         state.turn_ids.add(entry.turn_id)
+
+
+def exchange(entry: Entry) -> HistoryTurn:
+    """What a turn adds to the conversation. Raises StoreUnavailable for a format that this program does not know."""
+    if entry.format_version > FORMAT_VERSION:
+        raise StoreUnavailable(
+            f"Entry {entry.seq} of this session has format {entry.format_version}; this program knows up to "
+            f"{FORMAT_VERSION}. Run the newer program that wrote it."
+        )
+    delta = orjson.loads(entry.delta)
+    return HistoryTurn(delta["inputs"], delta["outputs"])

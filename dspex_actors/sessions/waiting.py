@@ -26,6 +26,7 @@ class TurnWait:
         self.streams = streams
         self.attempt = 1
         self._n = 0
+        self._seen = 0
         self._on_read = on_read
         self._answer: asyncio.Future[TurnAnswer] = asyncio.get_running_loop().create_future()
         self._events: deque[tuple[int, int, str, str]] = deque()
@@ -33,12 +34,19 @@ class TurnWait:
 
     def started(self, attempt: int) -> None:
         """See `events.Waiter`."""
-        self.attempt, self._n = attempt, 1
+        if self._n and attempt == self.attempt:
+            self._seen = self._n  # the same attempt over another connection: its events come again
+            return
+        self.attempt, self._n, self._seen = attempt, 1, 0
         self._events.clear()  # void from here on
         self._line((attempt, 1, "", ""))
 
     def token(self, n: int, field: str, delta: str) -> None:
         """See `events.Waiter`."""
+        if n <= self._seen:
+            if self._on_read is not None:
+                self._on_read()
+            return
         self._n = n
         last = self._events[-1] if len(self._events) >= EVENTS_KEPT else None
         if last is not None and last[0] == self.attempt and last[2] == field:
@@ -58,6 +66,11 @@ class TurnWait:
             self._answer.set_exception(error)
             self._answer.exception()  # seen: nobody may be left to read it, and that is no fault
         self._wake()
+
+    @property
+    def next_attempt(self) -> int:
+        """The least number that an attempt may have which voids what has been shown."""
+        return self.attempt + 1 if self._n else self.attempt
 
     @property
     def done(self) -> bool:

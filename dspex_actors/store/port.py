@@ -62,6 +62,21 @@ class Lease:
     host: str
 
 
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What an activation needs of a session's past.
+
+    Attributes:
+        turn_ids: The ids of all recorded turns.
+        recent: The last entries, in order.
+        attempts: How often turns that failed were started, by turn id; of the newest 1,000 failures.
+    """
+
+    turn_ids: set[str]
+    recent: Sequence[Entry]
+    attempts: dict[str, int]
+
+
 class Store(Protocol):
     """Resources, journal and leases in one database."""
 
@@ -137,6 +152,10 @@ class Store(Protocol):
 
         An entry whose row is already there with the same turn id and body hash is COMMITTED (a lost COMMIT answer).
         """
+        ...
+
+    def memory(self, record: SessionRecord, recent: int) -> Memory:
+        """What an activation needs, with the last `recent` entries; `record` is the session's row of this moment."""
         ...
 
     def entries(self, uid: str, after_seq: int = 0) -> Sequence[Entry]:

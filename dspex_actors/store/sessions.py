@@ -68,14 +68,6 @@ def find(connection: Connection, tenant: str, session_id: str) -> SessionRecord:
     return _record(row)
 
 
-def load(connection: Connection, uid: str) -> SessionRecord:
-    """By uid. Raises NotFound."""
-    row = connection.execute(select(session).where(session.c.uid == uid)).first()
-    if row is None:
-        raise NotFound(f"The session {uid} was deleted; create a new one.")
-    return _record(row)
-
-
 def remove(connection: Connection, tenant: str, session_id: str) -> str:
     """Delete the session, then all that hangs on its uid, so that a late commit finds no session. Raises NotFound."""
     of_id = (session.c.tenant == tenant, session.c.id == session_id)

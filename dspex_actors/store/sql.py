@@ -14,7 +14,8 @@ from dspex_actors.store.database import Database
 from dspex_actors.store.fence import Fence
 from dspex_actors.store.idempotency import make_once
 from dspex_actors.store.identity import Identity
-from dspex_actors.store.port import Idempotency, Lease, Listing, Made, Page
+from dspex_actors.store.memory import Memories
+from dspex_actors.store.port import Idempotency, Lease, Listing, Made, Memory, Page
 
 
 class SqlStore:
@@ -30,6 +31,7 @@ class SqlStore:
         self._database = database
         self._clock = clock
         self._fence = Fence(database.writer.dialect)
+        self._memories = Memories(database.writer.dialect)
 
     def close(self) -> None:
         """Close every connection; a store in memory is gone then."""
@@ -111,7 +113,7 @@ class SqlStore:
     def load_session(self, uid: str) -> SessionRecord:
         """By uid. Raises NotFound."""
         with self._database.read() as connection:
-            return sessions.load(connection, uid)
+            return self._memories.record(connection, uid)
 
     def delete_session(self, tenant: str, session_id: str) -> str:
         """Remove the session and everything of its uid; gives the uid. Raises NotFound."""
@@ -131,6 +133,11 @@ class SqlStore:
             return []
         with self._database.write() as connection:
             return self._fence.commit(connection, entries)
+
+    def memory(self, record: SessionRecord, recent: int) -> Memory:
+        """What an activation needs of the past."""
+        with self._database.read() as connection:
+            return self._memories.of(connection, record, recent)
 
     def entries(self, uid: str, after_seq: int = 0) -> Sequence[Entry]:
         """The journal after `after_seq`, in order."""

@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -43,10 +44,11 @@ def free_port() -> int:
 class Instance:
     """One start of `dspex serve`; call `end` whatever happened."""
 
-    def __init__(self, home: Path, port: int, app: str = "tiny_app") -> None:
+    def __init__(self, home: Path, port: int, sockets: Path, app: str = "tiny_app") -> None:
         self.home, self.port = home, port
+        self._sockets = sockets
         self.output = home.with_suffix(".out")
-        environment = os.environ | {"DSPEX_HOME": str(home), "DSPEX_PORT": str(port), "DSPEX_TEST_MODE": "1"}
+        environment = os.environ | {"DSPEX_HOME": str(home), "DSPEX_PORT": str(port), "TMPDIR": str(sockets)}
         with self.output.open("w") as out:
             self.driver = subprocess.Popen(
                 [sys.executable, "-c", START, app], cwd=HERE, env=environment, stdout=out, stderr=out
@@ -70,6 +72,10 @@ class Instance:
         except urllib.error.HTTPError as error:
             return error.code
 
+    def run_folders(self) -> list[Path]:
+        """The folders for sockets of all instances of this test."""
+        return list(self._sockets.glob("dspex-*"))
+
     def processes(self) -> list[psutil.Process]:
         """Every process with this home's marker, of whichever start; the driver marks its children only."""
         marker = json.loads((self.home / "instance").read_text())["id"]
@@ -79,6 +85,12 @@ class Instance:
         """The one whose command line contains `part`."""
         (found,) = [process for process in self.processes() if part in " ".join(process.cmdline())]
         return found
+
+    def wait_processes(self, number: int) -> None:
+        """Until that many of its processes run."""
+        wait_until((self.home / "instance").exists, 60, self.said())
+        wait_until(lambda: len(self.processes()) >= number or self.driver.poll() is not None, 60, self.said())
+        assert self.driver.poll() is None, self.said()
 
     def kill_everything(self) -> None:
         """SIGKILL to the driver and all the rest, at once."""
@@ -107,16 +119,12 @@ def _marker(process: psutil.Process) -> str:
         return ""
 
 
-def run_folders() -> set[Path]:
-    """The folders for sockets that exist now."""
-    return set(Path(os.environ.get("TMPDIR", "/tmp")).glob("dspex-??????????"))
-
-
 def listeners(processes: list[psutil.Process]) -> set[tuple[str, int]]:
-    """Address and port of everything that they listen on over TCP."""
+    """Address and port of everything that they listen on over TCP; those that ended meanwhile listen on nothing."""
     found = set()
     for process in processes:
-        for connection in process.net_connections(kind="tcp"):
-            if connection.status == psutil.CONN_LISTEN:
-                found.add((connection.laddr.ip.removeprefix("::ffff:"), connection.laddr.port))
+        with suppress(psutil.NoSuchProcess):
+            for connection in process.net_connections(kind="tcp"):
+                if connection.status == psutil.CONN_LISTEN:
+                    found.add((connection.laddr.ip.removeprefix("::ffff:"), connection.laddr.port))
     return found

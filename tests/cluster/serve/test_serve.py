@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 
 import pytest
 
-from tests.cluster.serve.instances import Instance, listeners, run_folders, wait_until
+from tests.cluster.serve.instances import Instance, listeners, wait_until
 
 Serve = Callable[..., Instance]
 pytestmark = pytest.mark.timeout(400)
@@ -17,19 +19,18 @@ pytestmark = pytest.mark.timeout(400)
 def assert_nothing_left(instance: Instance) -> None:
     """No process with its marker, no listener on its port, no folder of its sockets."""
     assert instance.processes() == []
+    assert instance.run_folders() == []
     with pytest.raises(OSError, match="refused"):
         instance.get("/readyz")
 
 
 def test_a_stop_leaves_no_process_no_port_and_no_folder(serve: Serve) -> None:
     """SIGTERM: drained, exit 0; the home keeps its data."""
-    before = run_folders()
     instance = serve().wait_ready()
     assert instance.get("/readyz") == 200
-    assert len(run_folders() - before) == 1
+    assert len(instance.run_folders()) == 1
     assert instance.stop() == 0, instance.said()
     assert_nothing_left(instance)
-    assert run_folders() <= before
     assert (instance.home / "calls").read_text().split() == ["start_tree", "drain", "stop_tree"]
     assert {"api-key", "dspex.sqlite3", "instance", "lock", "logs"} <= {path.name for path in instance.home.iterdir()}
 
@@ -81,13 +82,11 @@ def test_after_kill_9_of_everything_the_next_start_works_at_once(serve: Serve) -
 @pytest.mark.parametrize("part", ["raylet_socket_name", "gcs/gcs_server"])
 def test_when_ray_dies_the_instance_says_so_and_ends(serve: Serve, part: str) -> None:
     """Exit 1, and nothing left: whoever watches the process can start it again."""
-    before = run_folders()
     instance = serve().wait_ready()
     instance.process(part).kill()
     assert instance.driver.wait(60) == 1
     assert "died, so the instance ended; start it again" in instance.said()
     assert_nothing_left(instance)
-    assert run_folders() <= before
 
 
 def test_a_second_ctrl_c_stops_within_three_seconds(serve: Serve) -> None:
@@ -104,10 +103,19 @@ def test_a_second_ctrl_c_stops_within_three_seconds(serve: Serve) -> None:
 
 def test_ctrl_c_while_it_starts_leaves_nothing(serve: Serve) -> None:
     """At the first sign of a process of its own."""
-    before = run_folders()
     instance = serve()
-    wait_until(lambda: (instance.home / "instance").exists() and len(instance.processes()) > 2, 60, "it starts")
+    instance.wait_processes(3)
     assert instance.stop(signal.SIGINT) == 1
     assert "Stopped before it was ready" in instance.said()
     assert_nothing_left(instance)
-    assert run_folders() <= before
+
+
+def test_the_printed_curl_line_works_when_pasted(serve: Serve) -> None:
+    """With the real application: the tree answers, and the stop leaves nothing of it either."""
+    instance = serve(app="serve_app").wait_ready()
+    (line,) = [line.strip().removeprefix("try").strip() for line in instance.said().splitlines() if "curl -H" in line]
+    answer = subprocess.run(["bash", "-c", line.replace("curl", "curl -sf", 1)], capture_output=True, check=True)
+    assert json.loads(answer.stdout)["id"] == "root"
+    assert instance.get("/v1/tree") == 401
+    assert instance.stop() == 0, instance.said()
+    assert_nothing_left(instance)

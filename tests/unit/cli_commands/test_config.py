@@ -49,7 +49,9 @@ def test_every_setting_that_is_no_secret_has_a_flag(command: str) -> None:
     )
 
 
-@pytest.mark.parametrize(("toml", "named"), [("port = 0", "port"), ("nonsense = 1", "nonsense"), ("port = ", "dspex.toml")])
+@pytest.mark.parametrize(
+    ("toml", "named"), [("port = 0", "port"), ("nonsense = 1", "nonsense"), ("port = ", "dspex.toml")]
+)
 def test_a_bad_setting_is_wrong_usage_and_named(toml: str, named: str) -> None:
     """Exit code 2, no traceback."""
     Path("dspex.toml").write_text(toml)
@@ -59,7 +61,7 @@ def test_a_bad_setting_is_wrong_usage_and_named(toml: str, named: str) -> None:
 
 def test_a_bad_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """A message names the setting, never its value."""
-    Path("dspex.toml").write_text("api_key = [\"hush\"]")
+    Path("dspex.toml").write_text('api_key = ["hush"]')
     result = dspex("config")
     assert (result.exit_code, "hush" in result.output, "api_key" in result.output) == (2, False, True)
 
@@ -69,6 +71,11 @@ def test_serve_runs_with_the_settings_and_ends_with_its_code(monkeypatch: pytest
     given: list[Settings] = []
     fake = ModuleType("dspex_actors.cli.serve")
     monkeypatch.setitem(sys.modules, "dspex_actors.cli.serve", fake)
-    monkeypatch.setattr(fake, "run_serve", lambda settings: given.append(settings) or 7, raising=False)
+
+    def run_serve(settings: Settings) -> int:
+        given.append(settings)
+        return 7
+
+    monkeypatch.setattr(fake, "run_serve", run_serve, raising=False)
     assert dspex("serve", "--port", "8123", "--lm", "mock?fail=1").exit_code == 7
     assert (given[0].port, given[0].lm, given[0].hosts) == (8123, "mock?fail=1", 1)

@@ -18,7 +18,8 @@ from tests.unit.cli_commands.running import dspex
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "cli.md"
 WRONG = [
     ["predict"], ["predict", "s", "novalue"], ["predict", "s", "a=1", "a=2"], ["predict", "s", "a:=x"],
-    ["predict", "s", "a=1", "--stdin"], ["predict", "s", "--json-inputs", "[1]"], ["predict", "s", "--json-inputs", "{"],
+    ["predict", "s", "--json-inputs", "[1]"], ["predict", "s", "--json-inputs", "{"],
+    ["predict", "s", "a=1", "--stdin"],
     ["predict", "s", "--timeout", "0"], ["program", "create"], ["program", "create", "p", "--param", "k=x"],
     ["session", "show", "s", "--turns", "-1"], ["serve", "--port", "99999"], ["nothing"], ["config", "--hosts", "x"],
 ]  # fmt: skip
@@ -54,7 +55,12 @@ def test_a_terminal_is_not_steered_by_what_a_model_says() -> None:
 def test_the_tree_is_drawn_with_a_line_for_each_node() -> None:
     """Children below their parents."""
     leaf = {"kind": "host", "status": "ready", "children": [], "pid": 1, "last_exit": None}
-    hosts = {"id": "hosts", "kind": "supervisor", "status": "ready", "children": [{"id": "h1", **leaf}, {"id": "h2", **leaf}]}
+    hosts = {
+        "id": "hosts",
+        "kind": "supervisor",
+        "status": "ready",
+        "children": [{"id": "h1", **leaf}, {"id": "h2", **leaf}],
+    }
     root = {"id": "root", "kind": "supervisor", "status": "ready", "children": [hosts, {"id": "s", **leaf}]}
     drawn = [line.split("  ")[0] for line in lines(root)]
     assert list(lines(root))[2] == "│   ├── h1  host  ready  pid 1"
@@ -70,6 +76,8 @@ def test_every_command_and_option_is_documented() -> None:
         subs = getattr(command, "commands", {})
         commands |= {f"dspex {name} {sub}" for sub in subs} or {f"dspex {name}"}
         for each in [*subs.values()] or [command]:
-            options |= {opt for param in each.params for opt in (*param.opts, *param.secondary_opts) if opt.startswith("--")}
-    assert set(re.findall(r"`(dspex \w+(?: \w+)?)[^`]*`\s*\|", page)) == commands
+            options |= {
+                opt for param in each.params for opt in (*param.opts, *param.secondary_opts) if opt.startswith("--")
+            }
+    assert set(re.findall(r"`(dspex \w+(?: [a-z]+)?)\b[^`]*`\s*\|", page)) == commands
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page)) == options - {"--help"}

@@ -13,11 +13,11 @@ from dspex_actors.client.client import Client
 from dspex_actors.errors import CODES
 
 URL = "http://127.0.0.1:8000"
-ANSWER = {
+ANSWER: dict[str, Any] = {
     "session": "s", "turn": 1, "turn_id": "k", "outputs": {"answer": "42"}, "usage": {"calls": 1}, "latency_ms": 1.5,
     "model": "mock", "attempts": 1,
 }  # fmt: skip
-RECORD = {
+RECORD: dict[str, Any] = {
     "turn": 1, "turn_id": "k", "status": "completed", "inputs": {}, "outputs": {"answer": "42"}, "usage": {"calls": 1},
     "model": "mock", "program": "qa", "version": 1, "attempts": 1,
     "started_at": "2026-01-01T00:00:00.000000Z", "completed_at": "2026-01-01T00:00:00.250000Z",
@@ -76,9 +76,9 @@ def text(status: int, body: str = "<html>proxy</html>") -> httpx.Response:
     return httpx.Response(status, text=body)
 
 
-def event(number: int, name: str, attempt: int = 1, **data: Any) -> bytes:
-    """An event's lines."""
-    return b"id: %d.%d\nevent: %s\ndata: %s\n\n" % (attempt, number, name.encode(), orjson.dumps(data))
+def event(number: int, name: str, **data: Any) -> bytes:
+    """An event's lines; one that has an attempt is numbered under it."""
+    return b"id: %d.%d\nevent: %s\ndata: %s\n\n" % (data.get("attempt", 1), number, name.encode(), orjson.dumps(data))
 
 
 class Pieces(httpx.SyncByteStream):

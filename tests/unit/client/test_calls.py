@@ -59,7 +59,10 @@ def test_inputs_that_cannot_be_sent_are_refused(inputs: dict[str, Any]) -> None:
 def test_a_timeout_is_a_number_of_seconds_up_to_an_hour(timeout_s: Any) -> None:
     """For a client and for a call."""
     script = Script(answered())
-    for call in (lambda: script.client(timeout_s=timeout_s), lambda: script.client().session("s").predict(timeout_s=timeout_s)):
+    for call in (
+        lambda: script.client(timeout_s=timeout_s),
+        lambda: script.client().session("s").predict(timeout_s=timeout_s),
+    ):
         with pytest.raises(dx.InvalidRequest, match="timeout_s"):
             call()
 

@@ -33,7 +33,9 @@ def test_an_address_to_listen_on_becomes_one_to_call(monkeypatch: pytest.MonkeyP
     assert origin(None, None).url == url
 
 
-@pytest.mark.parametrize("url", ["localhost:8000", "ftp://x", "http://", "http://u:p@x", "http://x?a=1", "http://x:y", "http://[x"])
+@pytest.mark.parametrize(
+    "url", ["localhost:8000", "ftp://x", "http://", "http://u:p@x", "http://x?a=1", "http://x:y", "http://a b"]
+)
 def test_what_is_no_address_is_refused(url: str) -> None:
     """With the form that one has."""
     with pytest.raises(dx.InvalidRequest, match="http://host:port"):
@@ -47,7 +49,9 @@ def test_a_bad_port_in_the_variable_is_refused(monkeypatch: pytest.MonkeyPatch) 
         origin(None, None)
 
 
-def test_the_key_is_the_argument_then_the_variable_then_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_key_is_the_argument_then_the_variable_then_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """The file is in the data folder, by default `.dspex` here."""
     (tmp_path / ".dspex").mkdir()
     (tmp_path / ".dspex" / "api-key").write_text("from-file\n")

@@ -28,7 +28,11 @@ def test_events_arrive_whole_however_the_bytes_are_cut() -> None:
     whole = (b": hello\n\n" + STARTED + TOKEN + DONE).replace(b"\n", b"\r\n")
     parser = EventParser(replayed=False)
     events = [each for byte in whole for each in parser.feed(bytes([byte]))]
-    assert [(each.id, each.name) for each in events] == [("1.1", "turn.started"), ("1.2", "token"), ("1.3", "turn.completed")]
+    assert [(each.id, each.name) for each in events] == [
+        ("1.1", "turn.started"),
+        ("1.2", "token"),
+        ("1.3", "turn.completed"),
+    ]
     assert events[1].data == {"field": "answer", "delta": "4"}
 
 

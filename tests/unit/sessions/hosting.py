@@ -45,7 +45,8 @@ class Gate:
 
     def open(self) -> None:
         """Let everybody through, now and later."""
-        self._open.set_result(None)
+        if not self._open.done():
+            self._open.set_result(None)
 
     async def wait(self) -> None:
         """Wait on a loop."""
@@ -93,7 +94,7 @@ class Scripted:
         do, gate = call.inputs.get("do"), call.inputs.get("gate")
         for number in range(call.inputs.get("tokens", 0)):
             if call.on_token is not None:
-                call.on_token("answer", call.inputs.get("delta", f"{number} "))
+                call.on_token("answer", "\ud83d" if do == "half" else call.inputs.get("delta", f"{number} "))
         if gate is not None:
             await (self.gate(gate).wait_stubbornly() if do == "ignore" else self.gate(gate).wait())
         return self._end(call)
@@ -122,6 +123,9 @@ class ScriptedPrograms:
     """The catalogue: one program for all."""
 
     program: Scripted
+
+    def known(self, _uid: str) -> None:
+        """None are kept: every activation asks the store."""
 
     def load(self, _program: Program) -> Scripted:
         """The one program."""
@@ -198,6 +202,13 @@ class Bench:
         self.program = program
         self.host = Host("host-a", store, cast("Programs", ScriptedPrograms(program)), **kwargs)
         self.epochs: dict[str, int] = {}
+        self._closed = False
+
+    async def close(self) -> None:
+        """Close the host, once."""
+        if not self._closed:
+            self._closed = True
+            await self.host.close()
 
     def session(self, session_id: str = "alice") -> SessionRecord:
         """A new session, whose unit the host owns."""
@@ -241,7 +252,6 @@ async def hosting(program: Scripted | None = None, url: str = "sqlite://", **kwa
         yield bench
     finally:
         for gate in bench.program.gates.values():
-            if not gate._open.done():
-                gate.open()
-        await bench.host.close()
+            gate.open()
+        await bench.close()
         store.close()

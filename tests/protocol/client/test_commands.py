@@ -1,0 +1,114 @@
+"""The commands against the real server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import orjson
+import pytest
+
+from dspex_actors.client.client import Client
+from tests.support.serving import Served, free_port
+from tests.unit.cli_commands.running import dspex, json_of
+
+
+@pytest.fixture(autouse=True)
+def _settings(_alone: None, server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands find the server by its port, and the key in the home."""
+    monkeypatch.setenv("DSPEX_PORT", server.url.rpartition(":")[2])
+    home = Path(".dspex")
+    home.mkdir()
+    (home / "api-key").write_text(server.key + "\n")
+
+
+def test_two_turns_from_nothing_to_an_answer() -> None:
+    """Program, session, turn, turn."""
+    assert dspex("program", "create", "chat", "question, history: dspy.History -> answer").exit_code == 0
+    assert "Created the session ann" in dspex("session", "create", "chat", "--id", "ann").stdout
+    assert dspex("predict", "ann", "question=one").stdout.startswith("answer: mock answer to 'one'")
+    second = json_of(dspex("predict", "ann", "question=two", "--json"))
+    assert (second["turn"], "earlier turns shown: 1" in second["outputs"]["answer"]) == (2, True)
+    shown = dspex("session", "show", "ann")
+    assert [text in shown.stdout for text in ("turn 1", "turn 2", "one", "two")] == [True] * 4
+
+
+def test_a_stream_prints_what_the_answer_is(client: Client) -> None:
+    """Token by token; with --json the whole answer alone."""
+    session = client.open("qa").id
+    printed = dspex("predict", session, "question=why", "--stream", "--key", "k")
+    answer = client.session(session).turn_by_id("k")["outputs"]["answer"]
+    assert printed.stdout == f"answer: {answer}\n"
+    assert "turn 1, mock" in printed.stderr
+    again = json_of(dspex("predict", session, "question=why", "--stream", "--key", "k", "--json"))
+    assert (again["outputs"]["answer"], again["replayed"]) == (answer, True)
+    assert dspex("predict", session, "question=why", "--stream", "--key", "k").stdout == f"answer: {answer}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin"),
+    [(["a:=1", "b:=2"], None), (["--json-inputs", '{"a": 1, "b": 2}'], None), (["--stdin"], b'{"a": 1, "b": 2}')],
+)
+def test_inputs_come_from_three_places(client: Client, arguments: list[str], stdin: bytes | None) -> None:
+    """The same turn each time."""
+    session = client.open("sum").id
+    assert json_of(dspex("predict", session, *arguments, "--json", stdin=stdin))["turn"] == 1
+    assert client.session(session).turn(1)["inputs"] == {"a": 1, "b": 2}
+
+
+def test_programs_are_created_listed_shown_and_removed() -> None:
+    """With all that a program can have."""
+    more = ("--module", "chain_of_thought", "--instructions", "Go.", "--lm", "mock", "--param", "temperature=0.5")
+    made = json_of(dspex("program", "create", "full", "a -> b", *more, "--json"))
+    assert (made["module"], made["params"], made["instructions"]) == ("chain_of_thought", {"temperature": 0.5}, "Go.")
+    assert json_of(dspex("program", "show", "full", "--json")) == made
+    assert "full" in [program["name"] for program in json_of(dspex("program", "ls", "--json"))]
+    assert "chain_of_thought" in dspex("program", "ls").stdout
+    assert json_of(dspex("program", "rm", "full", "--json")) == {"removed": "full"}
+    assert dspex("program", "show", "full").exit_code == 1
+
+
+def test_sessions_are_created_listed_shown_and_removed(client: Client) -> None:
+    """The last turns come with the session."""
+    made = json_of(dspex("session", "create", "qa", "--id", "bob", "--lm", "mock", "--json"))
+    assert made["id"] == "bob"
+    for number in range(3):
+        client.session("bob").predict(question=str(number))
+    shown = json_of(dspex("session", "show", "bob", "--turns", "2", "--json"))
+    assert [turn["turn"] for turn in shown["last_turns"]] == [2, 3]
+    assert "bob" in [session["id"] for session in json_of(dspex("session", "ls", "--json"))]
+    assert "bob" in dspex("session", "ls").stdout
+    assert dspex("session", "rm", "bob").exit_code == 0
+
+
+def test_the_tree_is_shown() -> None:
+    """As lines, and as it is."""
+    assert "host  ready" in dspex("tree").stdout
+    assert json_of(dspex("tree", "--json"))["kind"] == "host"
+
+
+def test_a_failure_is_one_sentence_and_exit_code_1() -> None:
+    """With --json the problem is the document."""
+    result = dspex("predict", "nobody", "question=why", "--json")
+    assert (result.exit_code, orjson.loads(result.stdout)["code"]) == (1, "not_found")
+    assert result.stderr == orjson.loads(result.stdout)["detail"] + "\n"
+
+
+def test_a_failed_stream_is_a_failure(client: Client) -> None:
+    """Though it was answered with 200."""
+    result = dspex("predict", client.open("fails").id, "question=why", "--stream")
+    assert (result.exit_code, result.stdout, "failed" in result.stderr) == (1, "", True)
+
+
+def test_where_no_server_answers_the_command_says_what_to_do() -> None:
+    """At once, not after a minute of trying."""
+    url = f"http://127.0.0.1:{free_port()}"
+    result = dspex("session", "ls", "--url", url)
+    expected = f"No server answers at {url}. Start one with 'dspex serve', or set --url.\n"
+    assert (result.exit_code, result.stderr) == (1, expected)
+
+
+def test_a_wrong_key_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable beats the file."""
+    monkeypatch.setenv("DSPEX_API_KEY", "hush")
+    result = dspex("session", "ls")
+    assert (result.exit_code, "hush" in result.output, "not known" in result.stderr) == (1, False, True)

@@ -1,0 +1,54 @@
+"""The examples run as they are."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.serving import Served
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+
+
+def printed(example: str, **variables: str) -> list[str]:
+    """The lines that an example prints."""
+    environment = {**os.environ, **variables}
+    command = [sys.executable, str(EXAMPLES / example)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_the_embedded_example_shows_a_session_that_remembers() -> None:
+    """The second turn saw the first."""
+    first, second, streamed, last = printed("embedded.py")
+    assert "earlier turns shown: 0" in first
+    assert "earlier turns shown: 1" in second
+    assert "earlier turns shown: 2" in streamed
+    assert last == "turn 3 is recorded"
+
+
+def test_the_example_of_own_modules_runs_both_kinds() -> None:
+    """The asynchronous one remembers."""
+    first, second, summary = printed("user_module/run.py")
+    assert ["(earlier turns: 0)" in first, "(earlier turns: 1)" in second, bool(summary)] == [True] * 3
+
+
+def test_the_client_example_runs_against_a_server(server: Served) -> None:
+    """More than once."""
+    port = server.url.rpartition(":")[2]
+    lines = printed("http_client.py", DSPEX_PORT=port, DSPEX_API_KEY=server.key)
+    assert "turn 1 again, replayed: True" in lines
+    assert lines[-1] == "turn 2 is recorded"
+    assert printed("http_client.py", DSPEX_PORT=port, DSPEX_API_KEY=server.key)[-1] == "turn 4 is recorded"
+
+
+def test_the_client_example_without_a_server_ends_in_a_sentence() -> None:
+    """Nothing to try again: the address is wrong."""
+    environment = {**os.environ, "DSPEX_HOST": "no host", "DSPEX_API_KEY": "k"}
+    command = [sys.executable, str(EXAMPLES / "http_client.py")]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert done.stderr

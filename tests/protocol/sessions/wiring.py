@@ -1,0 +1,169 @@
+"""A router and hosts over real Unix sockets, with one store; placement is the test."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import orjson
+
+from dspex_actors.errors import DspexError
+from dspex_actors.resources.session import SessionRecord
+from dspex_actors.resources.turn import TurnEvent
+from dspex_actors.sessions.host import Host
+from dspex_actors.sessions.placement import Table
+from dspex_actors.sessions.router import Router
+from dspex_actors.sessions.server import HostServer
+from dspex_actors.store.opening import open_store
+from dspex_actors.store.port import Lease, Store
+from tests.unit.sessions.hosting import Scripted, ScriptedPrograms, make_session, request, until
+
+if TYPE_CHECKING:
+    from dspex_actors.programs.catalogue import Programs
+
+
+class Node:
+    """A host that listens."""
+
+    def __init__(self, name: str, store: Store, folder: Path, program: Scripted) -> None:
+        self.program = program
+        self.address = folder / f"{name}.sock"
+        self.host = Host(name, store, cast("Programs", ScriptedPrograms(program)))
+        self.server = HostServer(self.host, store.store_id, store.stream_key)
+
+    def waiters(self) -> int:
+        """Turns that somebody at the other end waits for, as the server knows them."""
+        return sum(len(waiters) for waiters in self.server._links.values())
+
+
+class Wires:
+    """One store, one router, and the hosts that a test starts."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.store = open_store(f"sqlite:///{folder / 'store.sqlite3'}")
+        self.router = Router(self.store.store_id, self.store.stream_key)
+        self.nodes: dict[str, Node] = {}
+        self.alive: list[str] = []
+
+    async def start(self, name: str, *, is_async: bool = True) -> Node:
+        """A host that listens and owns nothing yet."""
+        node = self.nodes[name] = Node(name, self.store, self.folder, Scripted(is_async))
+        await node.server.listen(node.address)
+        self.alive.append(name)
+        return node
+
+    def session(self, session_id: str, host: str) -> SessionRecord:
+        """A new session, its unit leased to that host, which is not told yet."""
+        record = make_session(self.store, session_id)
+        self.store.seed_leases({record.unit: host})
+        return record
+
+    def leases(self, host: str) -> list[Lease]:
+        """What the store says the host owns."""
+        return [lease for lease in self.store.leases() if lease.host == host]
+
+    def settle(self) -> None:
+        """Tell every living host what it owns, and the router the table."""
+        for name in self.alive:
+            self.nodes[name].host.own(self.leases(name))
+        self.publish()
+
+    def publish(self) -> None:
+        """Tell the router what the store says."""
+        hosts = {name: str(self.nodes[name].address) for name in self.alive}
+        units = {lease.unit: (lease.host, lease.epoch) for lease in self.store.leases() if lease.host in hosts}
+        self.router.update(Table(self.router.table.version + 1, hosts, units))
+
+    async def ready(self, name: str) -> None:
+        """The router is connected to the host."""
+        await until(lambda: self.router._is_up(name))
+
+    async def fail_over(self, lost: str, heir: str) -> None:
+        """The host is lost, its process lives on unseen; the other takes its units."""
+        self.alive.remove(lost)
+        await self.nodes[lost].server.close()
+        self.store.take_over(self.leases(lost), heir)
+        self.settle()
+
+    async def cut(self, name: str) -> None:
+        """End the connection to a host, and wait until there is another with as many turns."""
+        link, node = self.router._links[name], self.nodes[name]
+        turns = node.waiters()
+        link.close()
+        await until(lambda: self.router._links.get(name, link) is not link and node.waiters() == turns)
+
+    async def predict(self, record: SessionRecord, turn_id: str, **turn: Any) -> dict[str, Any]:
+        """A turn's answer."""
+        answer = await self.router.predict(record, request(turn_id, **turn))
+        return {**orjson.loads(answer.body), "replayed": answer.replayed}
+
+    def begin(self, record: SessionRecord, turn_id: str, **turn: Any) -> asyncio.Task[dict[str, Any]]:
+        """A turn that runs while the test goes on; it has been sent when this returns to the loop."""
+        return asyncio.ensure_future(self.predict(record, turn_id, **turn))
+
+    async def code(self, record: SessionRecord, turn_id: str, **turn: Any) -> str:
+        """A turn's error code."""
+        try:
+            answer = await self.predict(record, turn_id, **turn)
+        except DspexError as error:
+            return error.code
+        raise AssertionError(answer)
+
+    async def events(self, record: SessionRecord, turn_id: str, **turn: Any) -> list[TurnEvent]:
+        """All events of a streamed turn."""
+        return [event async for event in self.router.stream(record, request(turn_id, stream=True, **turn))]
+
+    def journal(self, record: SessionRecord) -> list[tuple[int | None, str | None]]:
+        """Numbers and ids of the session's turns."""
+        return [(entry.turn, entry.turn_id) for entry in self.store.entries(record.uid)]
+
+    async def nothing_left(self) -> None:
+        """Every table is empty again, soon."""
+        await until(lambda: not self.router._turns and not self.router._lines and not self.router._peeks)
+        for name in self.alive:
+            await until(lambda node=self.nodes[name]: not node.waiters() and not node.host._owner)  # type: ignore[misc]
+
+    async def close(self) -> None:
+        """Stop everything, every gate open."""
+        await self.router.close()
+        for node in self.nodes.values():
+            for gate in node.program.gates.values():
+                gate.open()
+            await node.server.close()
+            await node.host.close()
+        self.store.close()
+
+
+@asynccontextmanager
+async def wires(*names: str) -> AsyncIterator[Wires]:
+    """A router connected to hosts of these names."""
+    with tempfile.TemporaryDirectory() as folder:
+        wired = Wires(Path(folder))
+        try:
+            for name in names:
+                await wired.start(name)
+            wired.publish()
+            for name in names:
+                await wired.ready(name)
+            yield wired
+        finally:
+            await wired.close()
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[tuple[Wires, Node, SessionRecord]]:
+    """One host `a` that owns one session."""
+    async with wires("a") as wired:
+        record = wired.session("alice", "a")
+        wired.settle()
+        yield wired, wired.nodes["a"], record
+
+
+def text(events: list[TurnEvent]) -> str:
+    """What the token events say together."""
+    return "".join(orjson.loads(event.data)["delta"] for event in events if event.name == "token")
