@@ -25,7 +25,7 @@ from dspex_actors.resources.session import SessionRecord, SessionSpec
 from dspex_actors.resources.turn import TurnAnswer, TurnEvent, TurnRequest
 from dspex_actors.sessions.activation import Ask
 from dspex_actors.sessions.host import Host
-from dspex_actors.sessions.placement import first_owners
+from dspex_actors.sessions.placement import Place, first_owners
 from dspex_actors.sessions.runtime import SessionRuntime
 from dspex_actors.sessions.waiting import TurnWait
 from dspex_actors.store import Page, Store, open_store
@@ -72,9 +72,9 @@ class LocalTurns:
         """See `runtime.Turns`."""
         return self._host.peek([record.uid])[0]
 
-    def place(self, unit: str) -> tuple[str | None, int]:
+    def place(self, unit: str) -> Place:
         """See `runtime.Turns`."""
-        return self._host.name, self._epochs[unit]
+        return Place(self._host.name, None, self._epochs[unit])
 
     def unready(self) -> list[str]:
         """See `runtime.Turns`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -67,6 +68,21 @@ class FailedTurn:
             "error": orjson.loads(self.problem),
             "completed_at": rfc3339(self.at_us),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What an activation needs of a session's past.
+
+    Attributes:
+        turn_ids: The ids of all recorded turns.
+        recent: The last entries, in order.
+        attempts: How often turns that failed were started, by turn id; of the newest 1,000 failures.
+    """
+
+    turn_ids: set[str]
+    recent: Sequence[Entry]
+    attempts: dict[str, int]
 
 
 def public_turn(entry: Entry) -> dict[str, Any]:

@@ -27,13 +27,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A turn as it reaches a host: for whom, under which lease, for the how manieth time."""
+    """A turn as it reaches a host: for whom, under which lease, for the how manieth time.
+
+    `seen` is the attempt and number of the last event that its caller has, so that no token is sent twice.
+    """
 
     uid: str
     unit: str
     epoch: int
     attempt: int
     turn: TurnRequest
+    seen: tuple[int, int] = (0, 0)
 
 
 @dataclass(slots=True)
@@ -43,11 +47,13 @@ class TokenLog:
     attempt: int
     tokens: list[tuple[int, str, str]] = field(default_factory=list)
 
-    def replay_to(self, waiter: Waiter) -> None:
+    def replay_to(self, waiter: Waiter, seen: tuple[int, int]) -> None:
         """Catch a late joiner up."""
         waiter.started(self.attempt)
+        last = seen[1] if seen[0] == self.attempt else 0
         for n, name, delta in self.tokens:
-            waiter.token(n, name, delta)
+            if n > last:
+                waiter.token(n, name, delta)
 
 
 @dataclass(slots=True)

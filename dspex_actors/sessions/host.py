@@ -212,7 +212,7 @@ class Host:
         if gone:
             self.leave(waiter)
         elif waiter.streams and activation.log is not None and running is not None and waiter in running.waiters:
-            activation.log.replay_to(waiter)  # it joined
+            activation.log.replay_to(waiter, ask.seen)  # it joined
 
     def _expire(self, activation: Activation, waiter: Waiter) -> None:
         self._handle(activation, Expire(waiter, self._clock.now_us()))

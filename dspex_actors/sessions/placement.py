@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from dspex_actors.ids import SHARDS, unit_of_shard
 from dspex_actors.store.port import Lease
@@ -21,12 +22,21 @@ class HostInfo:
     node: str
 
 
+class Place(NamedTuple):
+    """Where a unit is served: nowhere at the moment if `host` is None."""
+
+    host: str | None
+    node: str | None
+    epoch: int
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """Where every unit is served. A higher `version` replaces a lower one.
 
     Attributes:
         hosts: Address by name, standbys included, so that routers are connected before they are needed.
+        nodes: Ray's node id by host.
         units: Host and epoch by unit; a unit whose host is gone is missing.
     """
 
@@ -34,6 +44,7 @@ class Table:
     hosts: Mapping[str, str]
     units: Mapping[str, tuple[str, int]]
     draining: bool = False
+    nodes: Mapping[str, str] = field(default_factory=dict)
 
 
 def first_owners(hosts: Sequence[str], wanted: int) -> dict[str, str]:

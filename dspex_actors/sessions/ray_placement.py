@@ -155,9 +155,10 @@ class PlacementActor:
 
     def _publish(self) -> None:
         hosts = {name: info.address for name, info in self._alive.items()}
+        nodes = {name: info.node for name, info in self._alive.items()}
         units = {unit: (lease.host, lease.epoch) for unit, lease in self._leases.items() if lease.host in self._alive}
         self._count += 1
-        self._table = Table((self._term << 32) + self._count, hosts, units, self._draining)
+        self._table = Table((self._term << 32) + self._count, hosts, units, self._draining, nodes)
         self._news.set()
         self._news = asyncio.Event()
 

@@ -22,7 +22,7 @@ from dspex_actors.resources.turn import TurnAnswer, TurnEvent, TurnRequest
 from dspex_actors.sessions.activation import Ask
 from dspex_actors.sessions.frames import Kind
 from dspex_actors.sessions.link import Link
-from dspex_actors.sessions.placement import Table
+from dspex_actors.sessions.placement import Place, Table
 from dspex_actors.sessions.server import turn_head
 from dspex_actors.sessions.session import unknown
 from dspex_actors.sessions.waiting import TurnWait
@@ -70,9 +70,10 @@ class Router:
         """What the router goes by at the moment."""
         return self._table
 
-    def place(self, unit: str) -> tuple[str | None, int]:
-        """The unit's host (None while it has none) and epoch."""
-        return self._table.units.get(unit, (None, 0))
+    def place(self, unit: str) -> Place:
+        """Where the unit is served."""
+        host, epoch = self._table.units.get(unit, (None, 0))
+        return Place(host, self._table.nodes.get(host or ""), epoch)
 
     def unready(self) -> list[str]:
         """What is missing before turns can run: `hosts` while units have none or are not connected, `draining`."""
@@ -133,7 +134,7 @@ class Router:
 
     async def peek(self, record: SessionRecord) -> tuple[str, int]:
         """Status and restarts of a session, from its host; `passive` when no host can say."""
-        link = self._links.get(self.place(record.unit)[0] or "")
+        link = self._links.get(self.place(record.unit).host or "")
         if link is None or not link.ready:
             return "passive", 0
         self._numbers += 1
@@ -169,15 +170,15 @@ class Router:
 
     def _is_elsewhere(self, outstanding: Outstanding) -> bool:
         """Whether it was last sent under an epoch that the table has left behind."""
-        return outstanding.ask.epoch != self.place(outstanding.ask.unit)[1]
+        return outstanding.ask.epoch != self.place(outstanding.ask.unit).epoch
 
     def _send(self, number: int, outstanding: Outstanding) -> None:
-        host, epoch = self.place(outstanding.ask.unit)
+        host, _, epoch = self.place(outstanding.ask.unit)
         link = self._links.get(host or "")
         left = outstanding.until - self._loop.time()
         if link is None or not link.ready or outstanding.link is not None or left <= 0:
             return
-        outstanding.ask = replace(outstanding.ask, epoch=epoch)
+        outstanding.ask = replace(outstanding.ask, epoch=epoch, seen=outstanding.wait.seen)
         outstanding.link, outstanding.sent = link, True
         ask = outstanding.ask
         link.send(Kind.TURN, number, turn_head(ask, left), ask.turn.inputs, lane=ask.uid)
@@ -288,7 +289,7 @@ class Router:
         """Not there: go by a newer table if there is one, else ask again in a moment."""
         ask, outstanding.link = outstanding.ask, None
         outstanding.ask = replace(ask, attempt=max(ask.attempt, outstanding.wait.next_attempt))
-        if self.place(ask.unit)[1] > ask.epoch:
+        if self.place(ask.unit).epoch > ask.epoch:
             self._send_line(ask.uid)
         else:
             self._loop.call_later(RETRY_S, self._send_line, ask.uid)

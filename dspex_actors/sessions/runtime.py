@@ -19,6 +19,7 @@ from dspex_actors.resources.key import Principal, hash_secret
 from dspex_actors.resources.program import Program, ProgramSpec
 from dspex_actors.resources.session import SessionRecord, SessionSpec
 from dspex_actors.resources.turn import TurnAnswer, TurnEvent, TurnRequest
+from dspex_actors.sessions.placement import Place
 from dspex_actors.store.port import Idempotency, Listing, Made, Page, Store
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ class Turns(Protocol):
         """Status and restarts of a session."""
         ...
 
-    def place(self, unit: str) -> tuple[str | None, int]:
-        """The unit's host (None when it has none at the moment) and epoch."""
+    def place(self, unit: str) -> Place:
+        """Where the unit is served."""
         ...
 
     def unready(self) -> list[str]:
@@ -136,7 +137,7 @@ class SessionRuntime:
         await self._db(self._store.delete_session, tenant, session_id)
 
     async def _public(self, record: SessionRecord) -> Json:
-        host, epoch = self._turns.place(record.unit)
+        host, node, epoch = self._turns.place(record.unit)
         status, restarts = await self._turns.peek(record)
         return {
             "id": record.id,
@@ -146,6 +147,7 @@ class SessionRuntime:
             "status": status,
             "turns": record.turns,
             "host": host,
+            "node": node,
             "shard": record.shard,
             "epoch": epoch,
             "restarts": restarts,

@@ -10,9 +10,8 @@ import orjson
 
 from dspex_actors.errors import StoreUnavailable
 from dspex_actors.programs.call import HistoryTurn
-from dspex_actors.resources.journal import FORMAT_VERSION, Entry
+from dspex_actors.resources.journal import FORMAT_VERSION, Entry, Memory
 from dspex_actors.resources.session import SessionRecord
-from dspex_actors.store.port import Memory
 
 
 @dataclass(slots=True)

@@ -26,7 +26,6 @@ class TurnWait:
         self.streams = streams
         self.attempt = 1
         self._n = 0
-        self._seen = 0
         self._on_read = on_read
         self._answer: asyncio.Future[TurnAnswer] = asyncio.get_running_loop().create_future()
         self._events: deque[tuple[int, int, str, str]] = deque()
@@ -35,18 +34,13 @@ class TurnWait:
     def started(self, attempt: int) -> None:
         """See `events.Waiter`."""
         if self._n and attempt == self.attempt:
-            self._seen = self._n  # the same attempt over another connection: its events come again
-            return
-        self.attempt, self._n, self._seen = attempt, 1, 0
+            return  # the same one goes on over another connection
+        self.attempt, self._n = attempt, 1
         self._events.clear()  # void from here on
         self._line((attempt, 1, "", ""))
 
     def token(self, n: int, field: str, delta: str) -> None:
         """See `events.Waiter`."""
-        if n <= self._seen:
-            if self._on_read is not None:
-                self._on_read()
-            return
         self._n = n
         last = self._events[-1] if len(self._events) >= EVENTS_KEPT else None
         if last is not None and last[0] == self.attempt and last[2] == field:
@@ -66,6 +60,11 @@ class TurnWait:
             self._answer.set_exception(error)
             self._answer.exception()  # seen: nobody may be left to read it, and that is no fault
         self._wake()
+
+    @property
+    def seen(self) -> tuple[int, int]:
+        """Attempt and number of the last event that came."""
+        return self.attempt, self._n
 
     @property
     def next_attempt(self) -> int:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from sqlalchemy import BindParameter, Connection, Dialect, bindparam, select
 
 from dspex_actors.errors import NotFound
-from dspex_actors.resources.journal import Entry
+from dspex_actors.resources.journal import Entry, Memory
 from dspex_actors.resources.session import SessionRecord
 from dspex_actors.store.driver import run, text_of
-from dspex_actors.store.port import Memory
 from dspex_actors.store.schema import failed_turn, journal, session
 
 FAILURES = 1_000

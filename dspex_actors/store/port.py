@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from dspex_actors.resources.journal import Entry, FailedTurn, Verdict
+from dspex_actors.resources.journal import Entry, FailedTurn, Memory, Verdict
 from dspex_actors.resources.key import ApiKey
 from dspex_actors.resources.program import Program, ProgramSpec
 from dspex_actors.resources.session import SessionRecord, SessionSpec
@@ -60,21 +60,6 @@ class Lease:
     unit: str
     epoch: int
     host: str
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """What an activation needs of a session's past.
-
-    Attributes:
-        turn_ids: The ids of all recorded turns.
-        recent: The last entries, in order.
-        attempts: How often turns that failed were started, by turn id; of the newest 1,000 failures.
-    """
-
-    turn_ids: set[str]
-    recent: Sequence[Entry]
-    attempts: dict[str, int]
 
 
 class Store(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dspex_actors.clock import Clock
-from dspex_actors.resources.journal import Entry, FailedTurn, Verdict
+from dspex_actors.resources.journal import Entry, FailedTurn, Memory, Verdict
 from dspex_actors.resources.key import ApiKey
 from dspex_actors.resources.program import Program, ProgramSpec
 from dspex_actors.resources.session import SessionRecord, SessionSpec
@@ -15,7 +15,7 @@ from dspex_actors.store.fence import Fence
 from dspex_actors.store.idempotency import make_once
 from dspex_actors.store.identity import Identity
 from dspex_actors.store.memory import Memories
-from dspex_actors.store.port import Idempotency, Lease, Listing, Made, Memory, Page
+from dspex_actors.store.port import Idempotency, Lease, Listing, Made, Page
 
 
 class SqlStore:
