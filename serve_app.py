@@ -11,7 +11,10 @@ from typing import Any
 from ray import serve
 
 from dspex_actors.api.app import create_app
+from dspex_actors.cli.first_key import ensure_admin_key
+from dspex_actors.clock import SystemClock
 from dspex_actors.config import Settings
+from dspex_actors.home import Home
 from dspex_actors.sessions.ray_placement import follow_table, placement_handle
 from dspex_actors.sessions.router import Router
 from dspex_actors.sessions.runtime import SessionRuntime
@@ -57,7 +60,9 @@ def _open(settings: Settings) -> tuple[Any, Any, Any]:
     from dspex_actors.programs.catalogue import Programs
 
     models = Models(settings.lm, settings.lm_api_base, settings.lm_api_key)
-    return open_store(settings.database_url), models, Programs(models, settings.packages)
+    store = open_store(settings.database_url)
+    ensure_admin_key(settings, Home(settings.home), store, SystemClock())
+    return store, models, Programs(models, settings.packages)
 
 
 def build(settings: Settings) -> serve.Application:

@@ -7,10 +7,10 @@ import secrets
 from pathlib import Path
 
 from dspex_actors.cli.haproxy import haproxy_environment
-from dspex_actors.cli.home import Home, Instance, write_private
 from dspex_actors.cli.ports import REPLICA_PORTS, free_block
 from dspex_actors.cli.sweep import MARKER
 from dspex_actors.config import Settings
+from dspex_actors.home import Home, Instance, write_private
 
 
 def instance_environment(settings: Settings, home: Home, instance: Instance) -> dict[str, str]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from dspex_actors.cli.home import Home, write_private
 from dspex_actors.clock import Clock
 from dspex_actors.config import Settings
 from dspex_actors.errors import InvalidRequest
+from dspex_actors.home import Home, write_private
 from dspex_actors.resources.key import ApiKey, hash_secret, new_secret
 from dspex_actors.store.port import Store
 

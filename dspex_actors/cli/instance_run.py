@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Protocol, cast
 from dspex_actors.cli.background import Background
 from dspex_actors.cli.banner import banner
 from dspex_actors.cli.first_key import ensure_admin_key
-from dspex_actors.cli.home import Home, Instance
 from dspex_actors.cli.progress import Progress
 from dspex_actors.cli.stopping import Interrupted, Stopping
 from dspex_actors.cli.sweep import clear_own, remove_folder
 from dspex_actors.clock import SystemClock
 from dspex_actors.config import Settings
 from dspex_actors.errors import DspexError, Internal
+from dspex_actors.home import Home, Instance
 from dspex_actors.store import open_store
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
-from dspex_actors.cli.home import PRIVATE, Instance
+from dspex_actors.home import PRIVATE, Instance
 
 KEPT = 5
 

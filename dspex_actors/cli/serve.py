@@ -13,7 +13,6 @@ from typing import TextIO
 from dspex_actors.cli.banner import url_of
 from dspex_actors.cli.environment import adopt, instance_environment
 from dspex_actors.cli.haproxy import haproxy_binary, write_front
-from dspex_actors.cli.home import Home, Instance, hold_home
 from dspex_actors.cli.instance_run import InstanceRun
 from dspex_actors.cli.logs import new_log_folder, take_terminal
 from dspex_actors.cli.ports import check_free
@@ -22,6 +21,7 @@ from dspex_actors.cli.stopping import Stopping
 from dspex_actors.cli.sweep import clear_before, remove_folder
 from dspex_actors.config import Settings
 from dspex_actors.errors import DspexError, Internal
+from dspex_actors.home import Home, Instance, hold_home
 
 FAILED = 1
 

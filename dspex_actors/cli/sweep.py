@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from dspex_actors.cli.home import Instance
+from dspex_actors.home import Instance
 
 MARKER = "DSPEX_INSTANCE"
 _POLL_S = 0.02

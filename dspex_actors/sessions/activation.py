@@ -111,13 +111,13 @@ def checked_inputs(activation: Activation, ask: Ask) -> dict[str, Any]:
     session, program = activation.session, activation.program
     assert session is not None
     assert program is not None
-    inputs: dict[str, Any] = orjson.loads(ask.turn.inputs)
-    if ask.turn.turn_id not in session.state.turn_ids:
-        try:
+    try:
+        inputs: dict[str, Any] = orjson.loads(ask.turn.inputs)
+        if ask.turn.turn_id not in session.state.turn_ids:
             program.validate(inputs)
-        except DspexError:
-            raise
-        except Exception:
-            log.exception("the inputs of a turn of session %s could not be checked", activation.uid)
-            raise Internal("The inputs could not be checked. The log has the cause.") from None
+    except DspexError:
+        raise
+    except Exception:
+        log.exception("the inputs of a turn of session %s could not be checked", activation.uid)
+        raise Internal("The inputs could not be checked. The log has the cause.") from None
     return inputs

@@ -54,10 +54,10 @@ class HostActor:
         threading.Thread(target=self._begin, name="begin", daemon=True).start()
 
     # Control plane, called by placement and the supervisor -----------------------------------------------------
-    async def own(self, leases: Sequence[Lease], term: int) -> None:
-        """These leases are this host's. Raises Moved for a placement of a lower term."""
+    async def own(self, epochs: dict[str, int], term: int) -> None:
+        """The leases of these units are this host's, at these epochs. Raises Moved for a placement of a lower term."""
         self._check(term)
-        await self._on_io(self._own(leases))
+        await self._on_io(self._own([Lease(unit, epoch, self._name) for unit, epoch in epochs.items()]))
 
     async def disown(self, units: Sequence[str], term: int) -> None:
         """These units are not this host's. Raises Moved for a placement of a lower term."""

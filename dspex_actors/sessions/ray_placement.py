@@ -19,6 +19,7 @@ import ray
 from ray.experimental import internal_kv
 
 from dspex_actors.config import Settings
+from dspex_actors.errors import StoreUnavailable
 from dspex_actors.sessions.load import Load
 from dspex_actors.sessions.placement import HostInfo, Table, first_owners, plan
 from dspex_actors.store.port import Lease, Store
@@ -32,6 +33,7 @@ RETRY_S = 0.05
 GATHER_S = 5.0
 """After a start: how long to wait for as many hosts as are wanted before giving units to fewer."""
 LOAD_S = 1.0
+SAME_START_S = 2.0
 
 
 class PlacementActor:
@@ -60,12 +62,15 @@ class PlacementActor:
     async def attach(self, info: HostInfo) -> int:
         """A host is ready for work; gives the term. It learns what it owns by `own`, what it lost by `disown`."""
         if info.name not in self._alive:
-            self._watch(info)
+            if not self._watch(info):
+                self._dead.add(info.name)
+                self._spawn(self._settle_surely())
+                return self._term
             self._alive[info.name] = info
             log.info("host %s attached, pid %s", info.name, info.pid)
         if not self._gathered:
             self._spawn(self._gather())
-        mine = [lease for lease in self._leases.values() if lease.host == info.name]
+        mine = {lease.unit: lease.epoch for lease in self._leases.values() if lease.host == info.name}
         others = [lease.unit for lease in self._leases.values() if lease.host != info.name]
         handle = ray.get_actor(info.name, namespace=NAMESPACE)
         await handle.disown.remote(others, self._term)
@@ -77,16 +82,19 @@ class PlacementActor:
         """Never returns: a caller learns from its failure that placement is gone."""
         await asyncio.Event().wait()
 
-    def _watch(self, info: HostInfo) -> None:
-        """A pidfd is readable when the process has ended: sub-millisecond, without anybody's help."""
-        with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+    def _watch(self, info: HostInfo) -> bool:
+        """Whether the process is there, so that its end will be told: a pidfd is readable when it has ended, in less
+        than a millisecond and without anybody's help."""
+        try:
             fd = os.pidfd_open(info.pid)
-            if psutil.Process(info.pid).create_time() == info.started:
-                self._watches[info.name] = fd
-                asyncio.get_running_loop().add_reader(fd, self._died, info.name)
-                return
+        except ProcessLookupError:
+            return False
+        if not _is_that(info):
             os.close(fd)
-        self._spawn(self._settle())
+            return False
+        self._watches[info.name] = fd
+        asyncio.get_running_loop().add_reader(fd, self._died, info.name)
+        return True
 
     def _died(self, name: str) -> None:
         fd = self._watches.pop(name)
@@ -95,13 +103,23 @@ class PlacementActor:
         log.warning("host %s died", name)
         self._alive.pop(name, None)
         self._dead.add(name)
-        self._spawn(self._settle())
+        self._spawn(self._settle_surely())
 
     # Moves -----------------------------------------------------------------------------------------------------
     async def _gather(self) -> None:
         await asyncio.sleep(GATHER_S)
         self._gathered = True
-        await self._settle()
+        await self._settle_surely()
+
+    async def _settle_surely(self) -> None:
+        """Settle, however often the store has to be asked: nobody else will."""
+        while True:
+            try:
+                await self._settle()
+                return
+            except StoreUnavailable as error:
+                log.warning("units cannot be moved yet: %s", error.detail)
+                await asyncio.sleep(RETRY_S)
 
     async def _settle(self) -> None:
         """Give every unit of a host that is gone to one that lives, and publish the table."""
@@ -144,9 +162,10 @@ class PlacementActor:
 
     async def _tell(self, name: str, leases: list[Lease]) -> None:
         """Tell a host what it owns until it has heard it; should it be dead, its watch says so."""
+        epochs = {lease.unit: lease.epoch for lease in leases}
         while name in self._alive:
             try:
-                await ray.get_actor(name, namespace=NAMESPACE).own.remote(leases, self._term)
+                await ray.get_actor(name, namespace=NAMESPACE).own.remote(epochs, self._term)
             except (ray.exceptions.RayError, ValueError) as error:
                 log.warning("host %s has not heard what it owns: %s", name, type(error).__name__)
                 await asyncio.sleep(RETRY_S)
@@ -197,6 +216,14 @@ class PlacementActor:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _is_that(info: HostInfo) -> bool:
+    # Processes may read the time of boot, which start times are counted from, a little differently.
+    try:
+        return abs(psutil.Process(info.pid).create_time() - info.started) < SAME_START_S
+    except psutil.NoSuchProcess:
+        return False
 
 
 async def _ref(ref: Any) -> Any:

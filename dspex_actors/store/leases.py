@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from dspex_actors.store.driver import run_many, text_of
+from dspex_actors.store.driver import run, run_many, text_of
 from dspex_actors.store.port import Lease
 from dspex_actors.store.schema import lease
 
@@ -15,6 +15,7 @@ _TAKE = (
     .values(epoch=bindparam("next"), host=bindparam("h"))
     .where(lease.c.unit == bindparam("u"), lease.c.epoch == bindparam("seen"))
 )
+_LOCK = select(lease.c.unit, lease.c.epoch).order_by(lease.c.unit).with_for_update()
 
 
 def seed(connection: Connection, owners: dict[str, str]) -> None:
@@ -33,9 +34,10 @@ def every(connection: Connection) -> Sequence[Lease]:
 def take_over(connection: Connection, seen: Sequence[Lease], host: str) -> list[Lease]:
     """Move each lease that is still at the epoch seen; gives those, at their new epochs, in key order."""
     wanted = {old.unit: old.epoch for old in seen}
-    # The rows are locked in key order first, so that what is read here is what the update finds.
-    rows = select(lease.c.unit, lease.c.epoch).where(lease.c.unit.in_(wanted)).order_by(lease.c.unit).with_for_update()
-    won = [unit for unit, epoch in connection.execute(rows).all() if epoch == wanted[unit]]
+    # The rows are locked in key order first, so that what is read here is what the update finds. All of them: there
+    # are few, and most takeovers want most.
+    rows = run(connection, text_of(_LOCK, connection.dialect), ())
+    won = [unit for unit, epoch in rows if wanted.get(unit) == epoch]
     taken = [Lease(unit, wanted[unit] + 1, host) for unit in won]
     if taken:
         text = text_of(_TAKE, connection.dialect)

@@ -12,9 +12,9 @@ from pydantic import SecretStr
 
 from dspex_actors.cli.environment import adopt, instance_environment
 from dspex_actors.cli.haproxy import haproxy_binary, haproxy_environment, write_front
-from dspex_actors.cli.home import Home, Instance
 from dspex_actors.config import Settings
 from dspex_actors.errors import InvalidRequest
+from dspex_actors.home import Home, Instance
 
 TEMPLATE = """global
     log 127.0.0.1:514 local0 info

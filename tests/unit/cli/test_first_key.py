@@ -10,10 +10,10 @@ import pytest
 from pydantic import SecretStr
 
 from dspex_actors.cli.first_key import ensure_admin_key
-from dspex_actors.cli.home import Home
 from dspex_actors.clock import ManualClock
 from dspex_actors.config import Settings
 from dspex_actors.errors import InvalidRequest
+from dspex_actors.home import Home
 from dspex_actors.resources.key import hash_secret
 from dspex_actors.store import Store, open_store
 

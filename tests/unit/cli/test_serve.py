@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from dspex_actors.cli.background import Background
-from dspex_actors.cli.home import Instance, hold_home
 from dspex_actors.cli.logs import new_log_folder
 from dspex_actors.cli.serve import run_serve
 from dspex_actors.cli.stopping import Interrupted, Stopping
 from dspex_actors.config import Settings
+from dspex_actors.home import Instance, hold_home
 
 
 def test_a_held_home_is_refused_with_one_line(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from dspex_actors.cli.home import Instance
 from dspex_actors.cli.sweep import MARKER, clear_before, clear_own, processes_of, remove_folder
+from dspex_actors.home import Instance
 
 Start = Callable[[str], "subprocess.Popen[str]"]
 READY = "import signal; print('ready', flush=True); signal.pause()"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dspex_actors.cli.home import hold_home
 from dspex_actors.errors import InUse, InvalidRequest
+from dspex_actors.home import hold_home
 
 ADDRESS = "http://127.0.0.1:8000"
 
