@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 
 import orjson
 
@@ -62,18 +63,25 @@ async def _open(call: Call, first: TurnEvent) -> None:
 
 async def _relay(call: Call, last: TurnEvent, events: AsyncGenerator[TurnEvent, None]) -> None:
     """Send the first event and the rest; whatever happens below, the last event that is sent is a terminal one."""
-    await _emit(call.send, encode(last))
+    await _emit(call.send, encode(_stamped(last, call.request_id)))
     error: DspexError = Internal("The stream broke. Ask for the turn's outcome with its key.")
     try:
         async for event in events:
             last = event
-            await _emit(call.send, encode(event))
+            await _emit(call.send, encode(_stamped(event, call.request_id)))
     except DspexError as raised:
         error = raised
     except Exception:
         log.exception("stream of request %s broke", call.request_id)
     if last.name not in TERMINAL:
         await _emit(call.send, encode(failure(last, error, call.request_id)))
+
+
+def _stamped(event: TurnEvent, request_id: str) -> TurnEvent:
+    """A problem names the request that it answers, also as an event."""
+    if event.name != "turn.failed":
+        return event
+    return replace(event, data=orjson.dumps({**orjson.loads(event.data), "request_id": request_id}))
 
 
 def failure(last: TurnEvent, error: DspexError, request_id: str) -> TurnEvent:

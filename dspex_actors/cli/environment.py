@@ -38,6 +38,7 @@ def _ray(home: Home) -> dict[str, str]:
         "RAY_AUTH_TOKEN_PATH": str(_fresh_token(home.path)),
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # the switch by which Ray stays on loopback
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_worker_niceness": "0",  # Ray's own choice is 15: everybody else on the machine would come first
         "SPT_NOENV": "1",  # a process that sets its title must not overwrite the marker
     }
 

@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -101,8 +102,9 @@ class PlacementActor:
         asyncio.get_running_loop().remove_reader(fd)
         os.close(fd)
         log.warning("host %s died", name)
-        self._alive.pop(name, None)
+        info = self._alive.pop(name)
         self._dead.add(name)
+        Path(info.address).unlink(missing_ok=True)
         self._spawn(self._settle_surely())
 
     # Moves -----------------------------------------------------------------------------------------------------

@@ -133,7 +133,8 @@ class HostServer:
 
 
 def _bind(path: Path) -> socket.socket:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for folder in (path.parent.parent, path.parent):
+        folder.mkdir(exist_ok=True, mode=0o700)
     sock = socket.socket(socket.AF_UNIX)
     sock.bind(str(path))
     path.chmod(0o600)

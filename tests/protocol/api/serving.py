@@ -13,6 +13,8 @@ import uvicorn
 
 from dspex_actors.api.app import create_app
 from dspex_actors.api.runtime import Runtime
+from dspex_actors.embedded.local import local
+from tests.support.serving import add_key
 from tests.unit.api.fake_runtime import ADMIN, FakeRuntime
 
 WAIT_S = 10.0
@@ -52,7 +54,14 @@ async def in_memory() -> AsyncIterator[tuple[Runtime, str]]:
     yield FakeRuntime(), ADMIN
 
 
-RUNTIMES: dict[str, Opened] = {"in memory": in_memory}
+@asynccontextmanager
+async def embedded() -> AsyncIterator[tuple[Runtime, str]]:
+    """The real runtime, in this process."""
+    async with local() as runtime:
+        yield runtime.runtime, add_key(runtime, ("admin",))
+
+
+RUNTIMES: dict[str, Opened] = {"fake": in_memory, "embedded": embedded}
 """The runtimes that the resource tests run over, by name: each gives a runtime and an admin key of it."""
 
 

@@ -145,8 +145,9 @@ def test_a_peer_that_greets_wrongly_is_dropped(speak: Callable[[Sender], None]) 
     asyncio.run(scenario())
 
 
-def test_a_peer_that_never_says_hello_cannot_fill_the_memory() -> None:
-    """A message without end is dropped long before its limit."""
+def test_a_peer_that_never_says_hello_cannot_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message without end is dropped long before its limit, and before the handshake's deadline."""
+    monkeypatch.setattr(link_module, "HELLO_S", 60.0)
 
     async def scenario() -> None:
         async with listening() as (ends, path):

@@ -1,0 +1,30 @@
+"""Programs of a user's own, for tests: what a server must survive."""
+
+from __future__ import annotations
+
+import threading
+
+import dspy  # type: ignore[import-untyped]
+
+RELEASE = threading.Event()
+"""Lets every hanging attempt end."""
+
+
+class Hang(dspy.Module):  # type: ignore[misc]
+    """Sync: hangs when asked to, in a way that cannot be interrupted from outside."""
+
+    def forward(self, question: str) -> dspy.Prediction:
+        """Answers, or waits for `RELEASE`."""
+        if question == "hang":
+            RELEASE.wait()
+        return dspy.Prediction(answer=f"heard {question}")
+
+
+class Raise(dspy.Module):  # type: ignore[misc]
+    """Async: raises."""
+
+    async def aforward(self, question: str) -> dspy.Prediction:
+        """Raises unless asked nicely."""
+        if question != "please":
+            raise ValueError("a secret of the user's")
+        return dspy.Prediction(answer="thanks")
