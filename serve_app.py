@@ -34,7 +34,8 @@ ONGOING_LIMIT = 10_000
     graceful_shutdown_timeout_s=5,
     health_check_period_s=5,
     ray_actor_options={"num_cpus": API_CPUS},
-    logging_config={"enable_access_log": False},  # it would hold the key of /login?key=…
+    # No access log: it would hold the key of /login?key=…, and cost each request a line.
+    logging_config={"enable_access_log": False, "log_level": "WARNING"},
 )
 @serve.ingress()
 class Api:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,11 @@ OURS = "ours"
 
 @dataclass(slots=True)
 class Contestant:
-    """A running server and what was measured of it: connections -> one summary a round."""
+    """What was measured of one server: connections -> one summary a round."""
 
-    server: Server
-    target: Callable[[], Target]
-    durability: str = "nothing durable"
+    name: str
+    durability: str
+    started_in_s: list[float] = field(default_factory=list)
     rounds: dict[int, list[Summary]] = field(default_factory=dict)
 
     def medians(self) -> dict[int, Summary]:
@@ -38,36 +38,38 @@ class Contestant:
         return {connections: median_of(rounds) for connections, rounds in self.rounds.items()}
 
 
-def start(name: str, sessions: int, stack: contextlib.ExitStack) -> tuple[Contestant, Ours | None]:
-    """Start a server by its short name and see it give one right answer. Raises ServerError when it does not."""
-    server = ours_server() if name == OURS else THROUGHPUT_PEERS[name]()
-    report.say(f"starting {server.name} …")
-    stack.callback(report.say_left_behind, server)
-    stack.enter_context(server)
-    ours = Ours.prepare(server, sessions) if name == OURS else None
-    contestant = Contestant(server, ours.target, DURABILITY) if ours else _peer(server)
-    target = contestant.target()
-    answer = run(fetch(target.host, target.port, target.request(0), timeout_s=30))
-    if answer.status != 200 or b"mock answer" not in answer.body:
-        raise ServerError(f"{server.name} answers {answer.status} {answer.body[:500]!r} instead of a prediction.")
-    report.say(f"{server.name} is ready after {server.started_in_s:.1f} s")
-    return contestant, ours
+@contextlib.contextmanager
+def running(name: str, sessions: int) -> Iterator[tuple[Server, Target, Ours | None]]:
+    """A server by its short name, once it has given one right answer. Raises ServerError when it does not."""
+    with contextlib.ExitStack() as stack:
+        server = ours_server() if name == OURS else THROUGHPUT_PEERS[name]()
+        stack.callback(report.say_left_behind, server)
+        stack.enter_context(server)
+        ours = Ours.prepare(server, sessions) if name == OURS else None
+        target = ours.target() if ours else prediction_target(server)
+        answer = run(fetch(target.host, target.port, target.request(0), timeout_s=30))
+        if answer.status != 200 or b"mock answer" not in answer.body:
+            raise ServerError(f"{server.name} answers {answer.status} {answer.body[:500]!r} instead of a prediction.")
+        yield server, target, ours
 
 
-def _peer(server: Server) -> Contestant:
-    return Contestant(server, lambda: prediction_target(server))
-
-
-def measure(contestants: list[Contestant], connections: list[int], rounds: int, seconds: float) -> None:
-    """Interleaved: each round takes everybody at each number of connections, starting with another one every time."""
-    for number in range(rounds):
-        turn = number % len(contestants)
-        for count in connections:
-            for contestant in contestants[turn:] + contestants[:turn]:
-                loop = run(closed_loop(contestant.target(), connections=count, seconds=seconds))
-                summary = summarise(loop)
-                contestant.rounds.setdefault(count, []).append(summary)
-                report.say(f"round {number + 1} · {count:>2} · {contestant.server.name}: {_line(summary)}")
+def measure(names: list[str], chosen: argparse.Namespace) -> list[Contestant]:
+    """Each round runs every server, alone and in another order: an idle Ray costs its neighbours a fifth of a core."""
+    found: dict[str, Contestant] = {}
+    for number in range(chosen.rounds):
+        turn = number % len(names)
+        for name in names[turn:] + names[:turn]:
+            with running(name, chosen.sessions) as (server, target, ours):
+                durability = DURABILITY if ours else "nothing durable"
+                contestant = found.setdefault(name, Contestant(server.name, durability))
+                contestant.started_in_s.append(round(server.started_in_s, 1))
+                for count in chosen.connections:
+                    summary = summarise(run(closed_loop(target, connections=count, seconds=chosen.seconds)))
+                    contestant.rounds.setdefault(count, []).append(summary)
+                    report.say(f"round {number + 1} · {count:>2} · {server.name}: {_line(summary)}")
+                if chosen.profile and ours and number == chosen.rounds - 1:
+                    show_profile(ours)
+    return [found[name] for name in names]
 
 
 def _line(summary: Summary) -> str:
@@ -80,10 +82,10 @@ def table(contestants: list[Contestant], connections: list[int]) -> Table:
     for heading in ("conns", "server", "req/s", "p50 ms", "p95 ms", "p99 ms", "errors", "ours ÷ this"):
         shown.add_column(heading, justify="left" if heading == "server" else "right")
     for count in connections:
-        ours = next((c.medians()[count].requests_per_s for c in contestants if c.server.name == NAME), None)
+        ours = next((c.medians()[count].requests_per_s for c in contestants if c.name == NAME), None)
         for contestant in contestants:
             figures = contestant.medians()[count]
-            shown.add_row(str(count), contestant.server.name, *_cells(figures, ours))
+            shown.add_row(str(count), contestant.name, *_cells(figures, ours))
         shown.add_section()
     return shown
 
@@ -98,9 +100,9 @@ def as_json(contestants: list[Contestant], options: argparse.Namespace, facts: d
     """Everything: the machine, the options, the medians and every round."""
     servers = [
         {
-            "name": contestant.server.name,
+            "name": contestant.name,
             "durability": contestant.durability,
-            "started_in_s": round(contestant.server.started_in_s, 1),
+            "started_in_s": contestant.started_in_s,
             "medians": {str(count): summary.as_json() for count, summary in contestant.medians().items()},
             "rounds": {str(count): [s.as_json() for s in rounds] for count, rounds in contestant.rounds.items()},
         }
@@ -139,17 +141,11 @@ def options() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Start everybody, measure in turn, print the table, write the JSON, stop everybody."""
+    """Measure in turn, print the table, write the JSON."""
     chosen = options()
     stop_on_sigterm()
     facts = machine.describe()
-    with contextlib.ExitStack() as stack:
-        started = [start(name, chosen.sessions, stack) for name in chosen.only]
-        contestants = [contestant for contestant, _ in started]
-        measure(contestants, chosen.connections, chosen.rounds, chosen.seconds)
-        if chosen.profile:
-            for ours in (ours for _, ours in started if ours is not None):
-                show_profile(ours)
+    contestants = measure(chosen.only, chosen)
     Console(width=110).print(table(contestants, chosen.connections))
     Console().print(f"{machine.as_line(facts)}\nours: {DURABILITY}; peers: nothing durable")
     report.say(f"written: {report.write_json('throughput', as_json(contestants, chosen, facts), chosen.json)}")

@@ -6,10 +6,11 @@ prompt; a hop to a thread and back takes longer and half of a turn's CPU. All ot
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar, cast
 
 from dspy.clients import execution  # type: ignore[import-untyped]
 
@@ -26,10 +27,15 @@ class ShortcutExecutor(ThreadPoolExecutor):
         """See `concurrent.futures.Executor`."""
         # `asyncio.to_thread(f, …)` submits `partial(context.run, f, …)`.
         if isinstance(fn, partial) and fn.args and fn.args[0] in SHORT:
-            future: Future[T] = Future()
-            try:
-                future.set_result(fn(*args, **kwargs))
-            except BaseException as error:
-                future.set_exception(error)
-            return future
+            return cast("Future[T]", _done(fn, *args, **kwargs))
         return super().submit(fn, *args, **kwargs)
+
+
+def _done(fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
+    """A future of the loop's own kind: awaiting it when it is done does not go round the loop."""
+    future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    try:
+        future.set_result(fn(*args, **kwargs))
+    except Exception as error:
+        future.set_exception(error)
+    return future

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dspex_actors.clock import Clock
-from dspex_actors.errors import StoreUnavailable
+from dspex_actors.errors import AlreadyExists, StoreUnavailable
 from dspex_actors.resources.journal import Entry, FailedTurn, Verdict
 from dspex_actors.store.port import Store
 
@@ -70,8 +70,8 @@ class JournalWriter:
             failures = self._collect(pending)
             if pending:
                 pending = self._write(pending)
-            for failed in failures:
-                self._keep(failed)
+            if failures:
+                self._keep(failures)
             if pending and self._closing:
                 return
 
@@ -87,7 +87,7 @@ class JournalWriter:
                     pending.append(_Pending(item, self._clock.monotonic_s()))
                 else:
                     failures.append(item)
-                if len(pending) >= BATCH_LIMIT:
+                if len(pending) + len(failures) >= BATCH_LIMIT:
                     break
                 item = self._queue.get_nowait()
         except queue.Empty:
@@ -102,18 +102,26 @@ class JournalWriter:
             log.warning("the store does not answer: %s", error.detail)
             self._tell_stalled(pending)
             return pending
+        except AlreadyExists:
+            return self._drop_or_each(pending)
         except Exception:
             return self._write_each(pending)
         for item, verdict in zip(pending, verdicts, strict=True):
             self._on_verdict(item.entry, verdict)
         return []
 
+    def _drop_or_each(self, pending: list[_Pending]) -> list[_Pending]:
+        """A turn of this batch is recorded under another number: its activation is stale, the journal has gone on."""
+        if len(pending) > 1:
+            return [left for item in pending for left in self._write([item])]
+        self._on_verdict(pending[0].entry, Verdict.DROPPED)
+        return []
+
     def _write_each(self, pending: list[_Pending]) -> list[_Pending]:
         if len(pending) > 1:
             return [left for item in pending for left in self._write([item])]
-        # The database refuses this entry itself: its activation has gone wrong and starts again from the journal.
         log.exception("entry %s of %s was refused", pending[0].entry.seq, pending[0].entry.uid)
-        self._on_verdict(pending[0].entry, Verdict.DROPPED)
+        self._on_verdict(pending[0].entry, Verdict.REFUSED)
         return []
 
     def _tell_stalled(self, pending: list[_Pending]) -> None:
@@ -123,8 +131,8 @@ class JournalWriter:
                 item.told = True
                 self._on_stall(item.entry)
 
-    def _keep(self, failed: FailedTurn) -> None:
+    def _keep(self, failures: list[FailedTurn]) -> None:
         try:
-            self._store.record_failure(failed)
+            self._store.record_failures(failures)
         except Exception:
-            log.warning("a failed attempt of %s could not be recorded", failed.uid, exc_info=True)
+            log.warning("%s failed attempts could not be recorded", len(failures), exc_info=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 import threading
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
@@ -33,6 +34,9 @@ T = TypeVar("T")
 START_NICE = 10
 """Importing DSPy costs seconds of CPU: a starting standby yields to the hosts that serve."""
 RETRY_S = 0.1
+SWITCH_S = 0.001
+"""How long a thread that runs a program may hold the interpreter while the I/O thread has a reply to send; Python's own
+choice is 5 ms, several turns long."""
 
 
 class HostActor:
@@ -43,6 +47,7 @@ class HostActor:
     """
 
     def __init__(self, settings: dict[str, Any], name: str) -> None:
+        sys.setswitchinterval(SWITCH_S)
         self._settings = Settings(**settings)
         self._name = name
         self._term = 0

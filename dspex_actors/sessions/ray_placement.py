@@ -34,6 +34,7 @@ RETRY_S = 0.05
 GATHER_S = 5.0
 """After a start: how long to wait for as many hosts as are wanted before giving units to fewer."""
 LOAD_S = 1.0
+HIDDEN_S = 0.5
 SAME_START_S = 2.0
 
 
@@ -48,6 +49,7 @@ class PlacementActor:
         self._term = self._store.take_term()
         self._leases = {lease.unit: lease for lease in self._store.leases()}
         self._alive: dict[str, HostInfo] = {}
+        self._handles: dict[str, Any] = {}
         self._watches: dict[str, int] = {}
         self._dead: set[str] = set()
         self._count = 0
@@ -67,13 +69,14 @@ class PlacementActor:
                 self._dead.add(info.name)
                 self._spawn(self._settle_surely())
                 return self._term
+            self._handles[info.name] = ray.get_actor(info.name, namespace=NAMESPACE)
             self._alive[info.name] = info
             log.info("host %s attached, pid %s", info.name, info.pid)
         if not self._gathered:
             self._spawn(self._gather())
         mine = {lease.unit: lease.epoch for lease in self._leases.values() if lease.host == info.name}
         others = [lease.unit for lease in self._leases.values() if lease.host != info.name]
-        handle = ray.get_actor(info.name, namespace=NAMESPACE)
+        handle = self._handles[info.name]
         await handle.disown.remote(others, self._term)
         await handle.own.remote(mine, self._term)
         await self._settle()
@@ -103,6 +106,7 @@ class PlacementActor:
         os.close(fd)
         log.warning("host %s died", name)
         info = self._alive.pop(name)
+        del self._handles[name]
         self._dead.add(name)
         Path(info.address).unlink(missing_ok=True)
         self._spawn(self._settle_surely())
@@ -139,6 +143,8 @@ class PlacementActor:
             for name in alive:
                 self._own(name, [lease for lease in self._leases.values() if lease.host == name])
         hidden = {name for name in {lease.host for lease in self._leases.values()} if self._is_hidden(name)}
+        if hidden:  # nobody tells when one of them dies before it has attached
+            asyncio.get_running_loop().call_later(HIDDEN_S, lambda: self._spawn(self._settle_surely()))
         known = [lease for lease in self._leases.values() if lease.host not in hidden]
         for heir, seen in plan(known, alive, self._settings.hosts).items():
             won = await asyncio.to_thread(self._store.take_over, seen, heir)
@@ -167,8 +173,8 @@ class PlacementActor:
         epochs = {lease.unit: lease.epoch for lease in leases}
         while name in self._alive:
             try:
-                await ray.get_actor(name, namespace=NAMESPACE).own.remote(epochs, self._term)
-            except (ray.exceptions.RayError, ValueError) as error:
+                await self._handles[name].own.remote(epochs, self._term)
+            except ray.exceptions.RayError as error:
                 log.warning("host %s has not heard what it owns: %s", name, type(error).__name__)
                 await asyncio.sleep(RETRY_S)
             else:
@@ -202,7 +208,7 @@ class PlacementActor:
         }
 
     async def _load(self, name: str) -> Load:
-        handle = ray.get_actor(name, namespace=NAMESPACE)
+        handle = self._handles[name]
         load: Load = await asyncio.wait_for(_ref(handle.load.remote()), LOAD_S)
         return load
 
@@ -210,7 +216,7 @@ class PlacementActor:
         """No host takes new turns any more; whether all that ran have ended."""
         self._draining = True
         self._publish()
-        handles = [ray.get_actor(name, namespace=NAMESPACE) for name in self._alive]
+        handles = [self._handles[name] for name in self._alive]
         ended = await asyncio.gather(*(_ref(h.drain.remote(timeout_s)) for h in handles), return_exceptions=True)
         return all(done is True for done in ended)
 
@@ -252,4 +258,7 @@ async def follow_table(update: Callable[[Table], None]) -> None:
             update(table)
             version = table.version
         except (ray.exceptions.RayError, LookupError):
+            await asyncio.sleep(RETRY_S)
+        except Exception:
+            log.exception("a table could not be used")  # the next one may; a router without tables serves nobody
             await asyncio.sleep(RETRY_S)

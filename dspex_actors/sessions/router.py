@@ -188,15 +188,15 @@ class Router:
             self._send_line(uid)
 
     def _leave(self, number: int) -> None:
-        """The client has gone: the host decides what becomes of the turn; a turn never sent is simply dropped unless
-        it may still run."""
+        """The client has gone. The turn lives on, through the loss of its host too, unless it asked otherwise; of its
+        events nothing is kept."""
         outstanding = self._turns.get(number)
         if outstanding is None:
             return
+        outstanding.wait.abandon()
         if outstanding.link is not None:
             outstanding.link.send(Kind.CANCEL, number, lane=outstanding.ask.uid)
-            self._forget(number)
-        elif outstanding.ask.turn.cancel_on_disconnect:
+        if outstanding.ask.turn.cancel_on_disconnect:
             self._forget(number)
 
     def _give_up(self, number: int) -> None:

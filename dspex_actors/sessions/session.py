@@ -23,6 +23,7 @@ from dspex_actors.errors import (
     DeadlineExceeded,
     DspexError,
     IdempotencyMismatch,
+    Internal,
     MailboxFull,
     Moved,
     OutcomeUnknown,
@@ -114,6 +115,9 @@ class Session:
                 yield from self._next(event.now_us)
             case Committed(verdict=Verdict.COMMITTED):
                 yield from self._done()
+                yield from self._next(event.now_us)
+            case Committed(verdict=Verdict.REFUSED):
+                yield from self._refused(event.now_us)
                 yield from self._next(event.now_us)
             case Committed() | Release():
                 yield from self._release()
@@ -262,6 +266,11 @@ class Session:
             )
         )
         yield from replies(turn, error)
+
+    def _refused(self, now_us: int) -> Iterator[Effect]:
+        self.stalled = False
+        detail = "The store does not take this turn; nothing of it is in the session. The server's log has the cause."
+        yield from self._fail_current(Internal(detail), now_us)
 
     def _release(self) -> Iterator[Effect]:
         turn, self.current = self.current, None

@@ -71,6 +71,11 @@ class TurnWait:
         """The least number that an attempt may have which voids what has been shown."""
         return self.attempt + 1 if self._n else self.attempt
 
+    def abandon(self) -> None:
+        """The reader has gone: keep nothing for it."""
+        self.streams = False
+        self._events.clear()
+
     @property
     def done(self) -> bool:
         """Whether the outcome is here."""

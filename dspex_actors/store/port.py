@@ -159,8 +159,8 @@ class Store(Protocol):
         """By the client's key."""
         ...
 
-    def record_failure(self, failed: FailedTurn) -> None:
-        """Keep a failed attempt (same key and attempt: replaced). A session that is gone is no error."""
+    def record_failures(self, failures: Sequence[FailedTurn]) -> None:
+        """Keep failed attempts (same key and attempt: replaced). A session that is gone is no error."""
         ...
 
     def failures(self, uid: str, turn_id: str | None = None) -> Sequence[FailedTurn]:

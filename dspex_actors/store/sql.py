@@ -159,10 +159,11 @@ class SqlStore:
         with self._database.read() as connection:
             return journal.by_turn_id(connection, uid, turn_id)
 
-    def record_failure(self, failed: FailedTurn) -> None:
-        """Keep a failed attempt; a session that is gone is no error."""
+    def record_failures(self, failures: Sequence[FailedTurn]) -> None:
+        """Keep failed attempts."""
         with self._database.write() as connection:
-            journal.record_failure(connection, failed)
+            for failed in failures:
+                journal.record_failure(connection, failed)
 
     def failures(self, uid: str, turn_id: str | None = None) -> Sequence[FailedTurn]:
         """Failed attempts, oldest first; the newest 1,000 at most."""

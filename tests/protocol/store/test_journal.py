@@ -127,14 +127,14 @@ def test_a_failed_attempt_is_kept_and_replaced_by_its_like(store: Store) -> None
     """The same key and attempt is the same attempt."""
     session = make_session(store)
     failed = FailedTurn(session.uid, "k", 1, 0, b'{"q":1}', b'{"code":"x"}', 5)
-    store.record_failure(failed)
-    store.record_failure(replace(failed, problem=b"{}"))
+    store.record_failures([failed])
+    store.record_failures([replace(failed, problem=b"{}")])
     assert store.failures(session.uid) == [replace(failed, problem=b"{}")]
 
 
 def test_a_failure_of_a_session_that_is_gone_is_no_error(store: Store) -> None:
     """And leaves nothing."""
-    store.record_failure(FailedTurn("01J", "k", 1, 0, b"{}", b"{}", 5))
+    store.record_failures([FailedTurn("01J", "k", 1, 0, b"{}", b"{}", 5)])
     assert store.failures("01J") == []
 
 
@@ -143,7 +143,7 @@ def test_failures_are_the_newest_thousand_oldest_first() -> None:
     store = open_store("sqlite://")
     session = make_session(store)
     for at in range(1_002):
-        store.record_failure(FailedTurn(session.uid, f"k{at % 2}", at, 0, b"{}", b"{}", at))
+        store.record_failures([FailedTurn(session.uid, f"k{at % 2}", at, 0, b"{}", b"{}", at)])
     assert [failed.at_us for failed in store.failures(session.uid)] == list(range(2, 1_002))
     assert [failed.at_us for failed in store.failures(session.uid, "k1")] == list(range(1, 1_002, 2))
     store.close()

@@ -74,7 +74,7 @@ def test_deleting_a_session_removes_all_of_its_uid(store: Store) -> None:
     gone, stays = make_session(store, "alice"), make_session(store, "bob")
     for session in (gone, stays):
         store.commit([turn_of(session, 1)])
-        store.record_failure(FailedTurn(session.uid, "t", 1, 0, b"{}", b"{}", 1))
+        store.record_failures([FailedTurn(session.uid, "t", 1, 0, b"{}", b"{}", 1)])
     assert store.delete_session(TENANT, "alice") == gone.uid
     assert (store.entries(gone.uid), store.failures(gone.uid)) == ([], [])
     assert (len(store.entries(stays.uid)), len(store.failures(stays.uid))) == (1, 1)

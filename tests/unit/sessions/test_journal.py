@@ -167,7 +167,7 @@ def test_a_failed_attempt_that_cannot_be_recorded_stops_nobody(monkeypatch: pyte
 
     with writing() as (store, writer, heard):
         (record,) = sessions(store, 1)
-        monkeypatch.setattr(store, "record_failure", broken)
+        monkeypatch.setattr(store, "record_failures", broken)
         writer.record(FailedTurn(record.uid, "f", 1, 0, b"{}", b"{}", 1))
         writer.commit(turn(record, 1, "t"))
         heard.wait(lambda: heard.verdicts == [("t", Verdict.COMMITTED)])

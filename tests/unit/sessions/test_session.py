@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dspex_actors.resources.journal import Verdict
-from dspex_actors.sessions.events import Expire, Leave, Release, Stalled
+from dspex_actors.sessions.events import Committed, Expire, Leave, Release, Stalled
 from dspex_actors.sessions.session import ABANDONED_LIMIT, FAILED_KEPT, MAILBOX_LIMIT
 from tests.unit.sessions.core import Bench
 
@@ -281,3 +281,13 @@ def test_an_entry_carries_the_identities_of_its_activation() -> None:
     bench.turn("a")
     entry = bench.commits[-1]
     assert (entry.uid, entry.unit, entry.epoch, entry.seq, entry.turn) == ("UID", "shard:7", 1, 1, 1)
+
+
+def test_an_entry_that_the_store_refuses_fails_its_turn_alone() -> None:
+    """A definite error, once; the session goes on."""
+    bench = Bench()
+    bench.arrive("a")
+    bench.ran()
+    bench.tell(Committed(Verdict.REFUSED, 0))
+    assert bench.error("a") == "internal"
+    assert bench.turn("b")["turn"] == 1
