@@ -137,6 +137,7 @@ class HostActor:
         models.warm()
         programs = Programs(models, settings.packages)
         warm_up(programs)
+        store.commit([])  # opens the connection that writes
         address = socket_path(settings, self._name)
 
         async def listen() -> None:

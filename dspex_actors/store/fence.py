@@ -1,13 +1,13 @@
 """Group commit under the fence: the one place where journal entries are written.
 
 The order of the statements is the argument: the lease rows are locked before a session is touched, and a session moves
-from `seq - 1` to `seq` only for the unit that the entry started under. The SQL is built once per batch size and sent
-as text, because building it costs more than running it.
+from `seq - 1` to `seq` only for the unit that the entry started under. The SQL is built once per size and sent as text,
+because building it costs more than running it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 
 from sqlalchemy import (
@@ -32,6 +32,7 @@ from dspex_actors.resources.journal import Entry, Verdict
 from dspex_actors.store.driver import run, run_many, text_of
 from dspex_actors.store.schema import journal, lease, session
 
+_TEXTS: dict[tuple[str, str, int], str] = {}
 CHUNK = 128
 """Entries per statement: bounds the number of SQL texts, and of variables in one of them."""
 
@@ -43,8 +44,6 @@ class Fence:
         self._dialect = dialect
         self._integrity_error = dialect.loaded_dbapi.IntegrityError
         self._insert = text_of(insert(journal), dialect)
-        self._lease_checks: dict[int, str] = {}
-        self._advances: dict[int, str] = {}
 
     def commit(self, connection: Connection, entries: Sequence[Entry]) -> list[Verdict]:
         """Write what may be written, inside the caller's transaction; one verdict an entry, in order.
@@ -73,18 +72,20 @@ class Fence:
 
     def _held(self, connection: Connection, entries: Sequence[Entry]) -> set[tuple[str, int]]:
         # Pairs, not units: a batch may hold one unit under two epochs.
-        text = self._lease_checks.get(len(entries))
-        if text is None:
-            text = self._lease_checks[len(entries)] = text_of(_lease_check(len(entries)), self._dialect)
-        pairs = [value for entry in entries for value in (entry.unit, entry.epoch)]
-        return {(unit, epoch) for unit, epoch in run(connection, text, pairs)}
+        padded = _padded(entries)
+        pairs = [value for entry in padded for value in (entry.unit, entry.epoch)]
+        return {(unit, epoch) for unit, epoch in run(connection, self._text(_lease_check, len(padded)), pairs)}
 
     def _advance(self, connection: Connection, entries: Sequence[Entry]) -> dict[str, str]:
-        text = self._advances.get(len(entries))
-        if text is None:
-            text = self._advances[len(entries)] = text_of(_advance(len(entries)), self._dialect)
-        moves = [value for entry in entries for value in (entry.uid, entry.seq, entry.unit, entry.turn)]
-        return dict(run(connection, text, moves))
+        padded = _padded(entries)
+        moves = [value for entry in padded for value in (entry.uid, entry.seq, entry.unit, entry.turn)]
+        return dict(run(connection, self._text(_advance, len(padded)), moves))
+
+    def _text(self, statement: Callable[[int], ClauseElement], size: int) -> str:
+        key = (self._dialect.name, statement.__name__, size)
+        if key not in _TEXTS:
+            _TEXTS[key] = text_of(statement(size), self._dialect)
+        return _TEXTS[key]
 
     def _write(self, connection: Connection, rows: list[tuple[object, ...]]) -> None:
         if not rows:
@@ -94,6 +95,12 @@ class Fence:
         except self._integrity_error as fault:
             msg = "A turn of this batch was recorded before, under another number; commit the entries one by one."
             raise AlreadyExists(msg) from fault
+
+
+def _padded(entries: Sequence[Entry]) -> list[Entry]:
+    """Up to the next power of two by the last one again, which changes nothing: few sizes are few texts to build."""
+    missing = (1 << (len(entries) - 1).bit_length()) - len(entries)
+    return [*entries, *[entries[-1]] * missing]
 
 
 def _lease_check(size: int) -> ClauseElement:
