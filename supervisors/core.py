@@ -182,6 +182,9 @@ def _exited(state: State, event: m.Exited, now: float) -> list[m.Effect]:
     if slot.status == "stopping" or state.phase != "running":
         return _stopped(state, slot)
     if after_exit(slot.spec.restart, event.reason) == "restart":
+        if slot.spec.restart_delay_s > 0:
+            slot.status = "restarting"
+            return [m.Retry(event.id, event.instance, slot.spec.restart_delay_s)]
         return _restart(state, slot, now)
     del state.slots[event.id]
     return []

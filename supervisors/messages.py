@@ -130,10 +130,11 @@ class StopChild:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Send `TryAgain` after the events that are waiting now."""
+    """Send `TryAgain` after so many seconds; with 0, after the events that are waiting now."""
 
     id: str
     instance: int
+    after_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,8 +122,8 @@ class Server:
                 self._backend.start(id_, instance, spec)
             case m.StopChild(id_, instance, shutdown):
                 self._backend.stop(id_, instance, shutdown)
-            case m.Retry(id_, instance):
-                asyncio.get_running_loop().call_soon(self._handle, m.TryAgain(id_, instance))
+            case m.Retry(id_, instance, after_s):
+                asyncio.get_running_loop().call_later(after_s, self._handle, m.TryAgain(id_, instance))
             case m.Reply(ref, answer):
                 self._reply(ref, answer)
             case m.Ready():

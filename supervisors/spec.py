@@ -35,9 +35,8 @@ def _is_number(value: object) -> bool:
 def _seconds_or(where: str, value: object, words: tuple[str, ...], *, least: float = 0.0) -> None:
     if value in words or (_is_number(value) and value >= least):  # type: ignore[operator]
         return
-    raise BadSpec(
-        f"{where}={value!r} is not accepted; give a number of seconds from {least:g} or {' or '.join(words)}."
-    )
+    accepted = " or ".join((f"a number of seconds from {least:g}", *words))
+    raise BadSpec(f"{where}={value!r} is not accepted; give {accepted}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +94,8 @@ class ChildSpec:
         pass_name: Give the class its incarnation's name as the keyword argument `name`.
         start_timeout_s: Seconds until a start that has not finished is given up, or `"infinity"`.
             None is 60 for a worker, `"infinity"` for a supervisor.
+        restart_delay_s: Seconds between an exit and the restart, so that a child that is expensive to start leaves
+            the processor to those that take over its work. OTP has none.
 
     Raises:
         BadSpec: A value is not accepted.
@@ -112,6 +113,7 @@ class ChildSpec:
     options: Mapping[str, Any] = field(default_factory=dict)
     pass_name: bool = False
     start_timeout_s: float | Literal["infinity"] | None = None
+    restart_delay_s: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "args", tuple(self.args))
@@ -120,6 +122,7 @@ class ChildSpec:
         _one_of("restart", self.restart, RESTARTS)
         if self.shutdown is not None:
             _seconds_or("shutdown", self.shutdown, (BRUTAL_KILL, INFINITY))
+        _seconds_or("restart_delay_s", self.restart_delay_s, ())
         if self.start_timeout_s is not None:
             _seconds_or("start_timeout_s", self.start_timeout_s, (INFINITY,), least=0.001)
         for option in RESERVED_OPTIONS:

@@ -47,6 +47,7 @@ class PlacementActor:
         self._settings = Settings(**settings)
         self._store: Store = open_store(self._settings.database_url)
         self._term = self._store.take_term()
+        self._store.take_over([], name)  # what is done for the first time takes longest
         self._leases = {lease.unit: lease for lease in self._store.leases()}
         self._alive: dict[str, HostInfo] = {}
         self._handles: dict[str, Any] = {}

@@ -12,10 +12,20 @@ from typing import Any
 from sqlalchemy import Connection, Dialect
 from sqlalchemy.sql.expression import ClauseElement
 
+_TEXTS: dict[tuple[int, str], str] = {}
+
 
 def text_of(statement: ClauseElement, dialect: Dialect) -> str:
     """The statement as the driver takes it, its parameters positional in the order of writing."""
     return str(statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True}))
+
+
+def cached_text_of(statement: ClauseElement, connection: Connection) -> str:
+    """The same, built once; for the statements of a module, which live as long as it does."""
+    key = (id(statement), connection.dialect.name)
+    if key not in _TEXTS:
+        _TEXTS[key] = text_of(statement, connection.dialect)
+    return _TEXTS[key]
 
 
 def run(connection: Connection, text: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:

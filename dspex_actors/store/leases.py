@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from dspex_actors.store.driver import run, run_many, text_of
+from dspex_actors.store.driver import cached_text_of, run, run_many
 from dspex_actors.store.port import Lease
 from dspex_actors.store.schema import lease
 
@@ -36,10 +36,10 @@ def take_over(connection: Connection, seen: Sequence[Lease], host: str) -> list[
     wanted = {old.unit: old.epoch for old in seen}
     # The rows are locked in key order first, so that what is read here is what the update finds. All of them: there
     # are few, and most takeovers want most.
-    rows = run(connection, text_of(_LOCK, connection.dialect), ())
+    rows = run(connection, cached_text_of(_LOCK, connection), ())
     won = [unit for unit, epoch in rows if wanted.get(unit) == epoch]
     taken = [Lease(unit, wanted[unit] + 1, host) for unit in won]
+    text = cached_text_of(_TAKE, connection)
     if taken:
-        text = text_of(_TAKE, connection.dialect)
         run_many(connection, text, [(new.epoch, host, new.unit, new.epoch - 1) for new in taken])
     return taken
