@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+Woken = tuple[Session, "LoadedProgram"]
+
 
 @dataclass(frozen=True, slots=True)
 class Ask:
@@ -71,8 +73,19 @@ class Activation:
     log: TokenLog | None = None
 
 
-def read_session(store: Store, programs: Programs, uid: str, epoch: int) -> tuple[Session, LoadedProgram]:
-    """Read a session from the store: what its journal adds up to. Blocks.
+def wake(store: Store, programs: Programs, activation: Activation) -> Woken | DspexError:
+    """What the session's journal adds up to, or why that cannot be said. Blocks; raises nothing: somebody waits."""
+    try:
+        return read_session(store, programs, activation.uid, activation.epoch)
+    except DspexError as error:
+        return error
+    except Exception:
+        log.exception("session %s cannot be read", activation.uid)
+        return Internal("The session could not be read. The log has the cause.")
+
+
+def read_session(store: Store, programs: Programs, uid: str, epoch: int) -> Woken:
+    """Read a session from the store. Blocks.
 
     Raises:
         NotFound: It was deleted.

@@ -13,6 +13,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 import psutil
@@ -21,7 +22,7 @@ from dspex_actors.clock import Clock, SystemClock
 from dspex_actors.errors import Cancelled, DeadlineExceeded, Draining, DspexError, Internal, Moved, OutcomeUnknown
 from dspex_actors.programs.call import ProgramCall
 from dspex_actors.resources.journal import Entry, Verdict
-from dspex_actors.sessions.activation import Activation, Ask, TokenLog, checked_inputs, moved, read_session, recall
+from dspex_actors.sessions.activation import Activation, Ask, TokenLog, Woken, checked_inputs, moved, recall, wake
 from dspex_actors.sessions.events import (
     Abort,
     Arrive,
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 READERS = 2
+READ_TOGETHER = 8
 
 
 class Host:
@@ -82,7 +84,7 @@ class Host:
         self._owner: dict[Waiter, Activation | None] = {}
         self._left: set[Waiter] = set()
         self._restarts: dict[str, int] = {}
-        self._reading: set[asyncio.Future[None]] = set()
+        self._to_read: list[Activation] = []
         self._process = psutil.Process(os.getpid())
         self._draining = False
         self._idle = asyncio.Event()
@@ -142,33 +144,36 @@ class Host:
         activation = self._active.get(ask.uid)
         if activation is None:
             activation = self._active[ask.uid] = Activation(ask.uid, ask.unit, ask.epoch)
-            reading = asyncio.ensure_future(self._activate(activation))
-            self._reading.add(reading)
-            reading.add_done_callback(self._reading.discard)
+            if not self._to_read:
+                self._loop.call_soon(self._read)
+            self._to_read.append(activation)
         if activation.session is None:
             activation.backlog.append((ask, waiter, until))
         else:
             self._arrive(activation, ask, waiter, until)
 
-    async def _activate(self, activation: Activation) -> None:
-        try:
-            session, program = await self._loop.run_in_executor(
-                self._readers, read_session, self._store, self._programs, activation.uid, activation.epoch
-            )
-        except DspexError as error:
-            self._fail_backlog(activation, error)
-            return
-        except Exception:
-            log.exception("session %s cannot be read", activation.uid)
-            self._fail_backlog(activation, Internal("The session could not be read. The log has the cause."))
-            return
-        if self._leases.get(activation.unit) != activation.epoch:
-            self._fail_backlog(activation, moved())
-            return
-        activation.session, activation.program = session, program
-        backlog, activation.backlog = activation.backlog, []
-        for ask, waiter, until in backlog:
-            self._arrive(activation, ask, waiter, until)
+    def _read(self) -> None:
+        """Who woke in one tick is read together: after a takeover many do."""
+        group, self._to_read = self._to_read, []
+        self._readers.submit(self._read_group, group)
+
+    def _read_group(self, group: list[Activation]) -> None:
+        """In a reader's thread: a few sessions at a time, so that the first need not wait for the last."""
+        for start in range(0, len(group), READ_TOGETHER):
+            found = [(one, wake(self._store, self._programs, one)) for one in group[start : start + READ_TOGETHER]]
+            self._inbox.put(partial(self._activated, found))
+
+    def _activated(self, found: list[tuple[Activation, Woken | DspexError]]) -> None:
+        for activation, woken in found:
+            if isinstance(woken, DspexError):
+                self._fail_backlog(activation, woken)
+            elif self._leases.get(activation.unit) != activation.epoch:
+                self._fail_backlog(activation, moved())
+            else:
+                activation.session, activation.program = woken
+                backlog, activation.backlog = activation.backlog, []
+                for ask, waiter, until in backlog:
+                    self._arrive(activation, ask, waiter, until)
 
     def _fail_backlog(self, activation: Activation, error: DspexError) -> None:
         self._forget(activation.uid)

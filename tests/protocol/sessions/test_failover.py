@@ -230,3 +230,22 @@ def test_a_stream_whose_host_lost_its_lease_starts_again_with_a_higher_attempt()
             assert ids == ["1.1", "1.2", "2.1", "2.2", "2.3"]
 
     asyncio.run(scenario())
+
+
+def test_a_turn_whose_client_has_gone_outlives_its_host() -> None:
+    """Nobody waits for it, and still the next host runs it to its end."""
+
+    async def scenario() -> None:
+        async with wires("a", "b") as wired:
+            alice = wired.session("alice", "a")
+            wired.settle()
+            turn = wired.begin(alice, "t1", gate="g")
+            await until(lambda: wired.nodes["a"].program.gate("g").reached == 1)
+            turn.cancel()
+            await asyncio.wait([turn])
+            wired.nodes["b"].program.gate("g").open()
+            await wired.fail_over("a", "b")
+            await until(lambda: wired.journal(alice) == [(1, "t1")])
+            await wired.nothing_left()
+
+    asyncio.run(scenario())

@@ -84,7 +84,6 @@ def test_a_client_that_goes_leaves_the_turn_running_and_nothing_behind() -> None
             await until(lambda: node.program.gate("g").reached == 1)
             turn.cancel()
             await asyncio.wait([turn])
-            assert wired.router._turns == {}
             node.program.gate("g").open()
             await until(lambda: wired.journal(alice) == [(1, "t1")])
             await wired.nothing_left()
