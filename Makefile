@@ -58,9 +58,10 @@ format: $(STAMP) ## write the format and the fixes that are safe
 	$(BIN)/ruff format .
 
 .PHONY: bench
-bench: $(STAMP) ## throughput and failover beside their peers, as a table and JSON
-	$(BIN)/python benchmarks/throughput.py
-	$(BIN)/python benchmarks/failover.py
+bench: $(STAMP) ## throughput and failover beside their peers, neighbours; tables and JSON
+	$(BIN)/python -m benchmarks.throughput
+	$(BIN)/python -m benchmarks.failover
+	$(BIN)/python -m benchmarks.neighbours
 
 .PHONY: lock
 lock: $(STAMP) ## pin what pyproject.toml asks for, with hashes (ARGS=--upgrade takes the newest)

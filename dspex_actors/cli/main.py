@@ -78,3 +78,7 @@ def version(as_json: AsJson = False) -> None:
 def main() -> None:
     """The `dspex` command: exit 0 fine, 1 failed, 2 wrong usage."""
     app()
+
+
+if __name__ == "__main__":
+    main()

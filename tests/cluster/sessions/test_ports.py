@@ -49,12 +49,13 @@ def test_without_a_key_every_port_tells_its_health_and_the_applications_name_at_
     for port, command in ports.items():
         for path in PATHS:
             status, body = _get(port, path)
-            if status != 200 or path in HEALTH:
-                assert len(body) < 600, (port, command, path, body)
-            elif path == "/-/routes":
+            if "Agent" in command and body.startswith(b"# HELP"):
+                continue  # whatever the path
+            if path == "/-/routes" and status == 200:
                 assert json.loads(body) == {"/": "dspex"}, body
             else:
-                assert (path, "gent" in command) == ("/metrics", True), (port, command, path, body[:200])
+                assert status != 200 or path in HEALTH, (port, command, path, body[:200])
+                assert len(body) < 600, (port, command, path, body)
 
 
 def test_the_api_port_refuses_everything_else(instance: Instance) -> None:
