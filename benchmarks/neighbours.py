@@ -81,7 +81,7 @@ def main() -> None:
     """Measure, print the table, write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=12.0, help="length of one round")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rate", type=float, default=50.0, help="short turns a second")
     parser.add_argument("--json", type=Path, default=None, help="where the JSON goes instead of benchmarks/results/")
     chosen = parser.parse_args()

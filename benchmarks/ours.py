@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import httpx
 import orjson
 
-from benchmarks.server import Server
+from benchmarks.server import Server, ServerError
 from benchmarks.wire import Target, fetch, http_request
 from dspex_actors.ids import new_ulid
 
@@ -53,6 +54,7 @@ class Ours:
             ids = [f"bench-{number}" for number in range(sessions)]
             for name in ids:
                 _created(client.post("/v1/sessions", json={"program": PROGRAM, "id": name}))
+            _wait_for_standby(client)
         return cls(server, ours.key, tuple(ids))
 
     def client(self) -> httpx.Client:
@@ -91,6 +93,19 @@ class Ours:
 
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.key}"}
+
+
+def _wait_for_standby(client: httpx.Client) -> None:
+    """Until the last process of the instance has started: it would share the cores with what is measured."""
+    deadline = time.monotonic() + 60
+    while not any(node["kind"] == "standby" and node["status"] == "ready" for node in _all_nodes(client)):
+        if time.monotonic() > deadline:
+            raise ServerError("No standby became ready within 60 s.")
+        time.sleep(0.2)
+
+
+def _all_nodes(client: httpx.Client) -> Iterator[dict[str, Any]]:
+    return _flat(client.get("/v1/tree").raise_for_status().json())
 
 
 def _created(answer: httpx.Response) -> None:

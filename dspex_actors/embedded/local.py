@@ -6,9 +6,11 @@ The same host, the same journal and the same API as on a cluster; only the ways 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +19,7 @@ from pydantic import SecretStr, ValidationError
 from ulid import ULID
 
 from dspex_actors.errors import AlreadyExists, DspexError, InvalidRequest, Moved, Problem
+from dspex_actors.home import hold_home
 from dspex_actors.ids import body_hash, check_name, new_ulid
 from dspex_actors.lm.models import Models
 from dspex_actors.programs.catalogue import Programs
@@ -125,42 +128,61 @@ class LocalSession:
         self._runtime = runtime
 
     async def predict(
-        self, *, idempotency_key: str | None = None, timeout_s: float = DEFAULT_TIMEOUT_S, **inputs: Any
+        self,
+        *,
+        idempotency_key: str | None = None,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        inputs: Json | None = None,
+        **fields: Any,
     ) -> Reply:
-        """Run a turn with these inputs.
+        """Run a turn with these fields; `inputs` takes those whose names are taken here.
 
         Raises:
             DspexError: What went wrong; nothing of the turn is in the session then (but see `outcome_unknown`).
         """
-        turn = _turn(inputs, idempotency_key, timeout_s, stream=False)
+        turn = _turn({**(inputs or {}), **fields}, idempotency_key, timeout_s, stream=False)
         answer = await self._runtime.predict(TENANT, self.id, turn)
-        fields = orjson.loads(answer.body)
+        found = orjson.loads(answer.body)
         return Reply(
-            turn=fields["turn"], turn_id=fields["turn_id"], outputs=SimpleNamespace(**fields["outputs"]),
-            usage=fields["usage"], model=fields["model"], latency_ms=fields["latency_ms"],
-            attempts=fields["attempts"], replayed=answer.replayed,
+            turn=found["turn"], turn_id=found["turn_id"], outputs=SimpleNamespace(**found["outputs"]),
+            usage=found["usage"], model=found["model"], latency_ms=found["latency_ms"],
+            attempts=found["attempts"], replayed=answer.replayed,
         )  # fmt: skip
 
     async def stream(
-        self, *, idempotency_key: str | None = None, timeout_s: float = DEFAULT_TIMEOUT_S, **inputs: Any
+        self,
+        *,
+        idempotency_key: str | None = None,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        inputs: Json | None = None,
+        **fields: Any,
     ) -> AsyncGenerator[TurnEvent]:
         """Run a turn and yield its events, the last `turn.completed` or `turn.failed`."""
-        turn = _turn(inputs, idempotency_key, timeout_s, stream=True)
+        turn = _turn({**(inputs or {}), **fields}, idempotency_key, timeout_s, stream=True)
         async for event in self._runtime.stream(TENANT, self.id, turn):
             yield event
 
     async def turns(self) -> list[Json]:
-        """The first 200 turns of the session, oldest first."""
-        page = await self._runtime.turns(TENANT, self.id, Page(limit=200, descending=False), False)
-        return list(page.items)
+        """All turns of the session, oldest first."""
+        found: list[Json] = []
+        cursor: str | None = None
+        while True:
+            page = await self._runtime.turns(TENANT, self.id, Page(200, cursor, descending=False), False)
+            found += page.items
+            cursor = page.next_cursor
+            if cursor is None:
+                return found
 
 
 class LocalRuntime:
     """An async context manager: everything starts on entry and stops on exit."""
 
-    def __init__(self, programs: Mapping[str, str | Json], url: str, models: Models, packages: tuple[str, ...]) -> None:
+    def __init__(
+        self, programs: Mapping[str, str | Json], home: Path | None, models: Models, packages: tuple[str, ...]
+    ) -> None:
         self._specs = [_spec(name, spec) for name, spec in programs.items()]
-        self._url = url
+        self._home = home
+        self._lock = contextlib.ExitStack()
         self._models = models
         self._packages = packages
         self._host: Host | None = None
@@ -168,7 +190,7 @@ class LocalRuntime:
         self._runtime: SessionRuntime | None = None
 
     async def __aenter__(self) -> LocalRuntime:
-        self._store = open_store(self._url)
+        self._store = open_store(self._url())
         programs = Programs(self._models, self._packages)
         self._host = Host(f"local#{ULID()}", self._store, programs)
         turns = LocalTurns(self._host)
@@ -189,6 +211,14 @@ class LocalRuntime:
             self._runtime.close()
         if self._store is not None:
             self._store.close()
+        self._lock.close()
+
+    def _url(self) -> str:
+        """Where the store is; in a home only under its lock."""
+        if self._home is None:
+            return "sqlite://"
+        held = self._lock.enter_context(hold_home(self._home, "this process (dx.local)"))
+        return f"sqlite:///{held.path / 'dspex.sqlite3'}"
 
     @property
     def runtime(self) -> SessionRuntime:
@@ -247,16 +277,18 @@ class LocalRuntime:
 def local(
     programs: Mapping[str, str | Json] | None = None,
     *,
+    home: str | Path | None = None,
     lm: str = "mock",
     lm_api_base: str | None = None,
     lm_api_key: str | None = None,
     packages: tuple[str, ...] = (),
 ) -> LocalRuntime:
-    """DSPex Actors in this process, in memory: for scripts, notebooks and tests.
+    """DSPex Actors in this process: for scripts, notebooks and tests.
 
     Args:
         programs: Name to a DSPy signature (`"question -> answer"`), or to the fields of a program
             (`{"signature": …, "module": "chain_of_thought", …}`).
+        home: The data folder, the same as of `dspex serve`, one process at a time; in memory where none is given.
         lm: The model's name; the mock engine by default.
         lm_api_base: Base address of the model's API.
         lm_api_key: Its key.
@@ -264,9 +296,10 @@ def local(
 
     Raises:
         InvalidRequest: A program or the model cannot be built; the sentence says why.
+        InUse: On entry: another process holds the home.
     """
     models = Models(lm, lm_api_base, SecretStr(lm_api_key) if lm_api_key else None)
-    return LocalRuntime(programs or {}, "sqlite://", models, packages)
+    return LocalRuntime(programs or {}, None if home is None else Path(home).absolute(), models, packages)
 
 
 def _spec(name: str, spec: str | Json) -> ProgramSpec:

@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 READERS = 2
-READ_TOGETHER = 8
+READ_TOGETHER = 4
 
 
 class Host:
@@ -84,7 +84,7 @@ class Host:
         self._owner: dict[Waiter, Activation | None] = {}
         self._left: set[Waiter] = set()
         self._restarts: dict[str, int] = {}
-        self._to_read: list[Activation] = []
+        self._to_read, self._is_reading = list[Activation](), False
         self._process = psutil.Process(os.getpid())
         self._draining = False
         self._idle = asyncio.Event()
@@ -144,26 +144,28 @@ class Host:
         activation = self._active.get(ask.uid)
         if activation is None:
             activation = self._active[ask.uid] = Activation(ask.uid, ask.unit, ask.epoch)
-            if not self._to_read:
-                self._loop.call_soon(self._read)
             self._to_read.append(activation)
+            if not self._is_reading:
+                self._is_reading = True
+                self._loop.call_soon(self._read)
         if activation.session is None:
             activation.backlog.append((ask, waiter, until))
         else:
             self._arrive(activation, ask, waiter, until)
 
     def _read(self) -> None:
-        """Who woke in one tick is read together: after a takeover many do."""
-        group, self._to_read = self._to_read, []
+        """Read a few of those that woke, the next few when these have begun: after a takeover many wake at once."""
+        group, self._to_read = self._to_read[:READ_TOGETHER], self._to_read[READ_TOGETHER:]
         self._readers.submit(self._read_group, group)
 
     def _read_group(self, group: list[Activation]) -> None:
-        """In a reader's thread: a few sessions at a time, so that the first need not wait for the last."""
-        for start in range(0, len(group), READ_TOGETHER):
-            found = [(one, wake(self._store, self._programs, one)) for one in group[start : start + READ_TOGETHER]]
-            self._inbox.put(partial(self._activated, found))
+        found = [(one, wake(self._store, self._programs, one)) for one in group]
+        self._inbox.put(partial(self._activated, found))
 
     def _activated(self, found: list[tuple[Activation, Woken | DspexError]]) -> None:
+        self._is_reading = bool(self._to_read)
+        if self._is_reading:
+            self._loop.call_soon(self._read)
         for activation, woken in found:
             if isinstance(woken, DspexError):
                 self._fail_backlog(activation, woken)

@@ -32,7 +32,7 @@ from dspex_actors.errors import (
     StoreUnavailable,
 )
 from dspex_actors.programs.call import HistoryTurn
-from dspex_actors.resources.journal import Entry, FailedTurn, Verdict
+from dspex_actors.resources.journal import Entry, FailedTurn, Verdict, turn_answer
 from dspex_actors.resources.session import SessionRecord
 from dspex_actors.sessions.events import (
     Abort,
@@ -65,7 +65,7 @@ FAILED_KEPT = 1000
 """Failed turn ids whose attempts are remembered, so that a retry's attempt has a higher number."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Turn:
     """A turn that waits, runs or is being committed. `waiters` maps each to whether its client is still there."""
 
@@ -233,19 +233,7 @@ class Session:
         fold(self.state, turn.entry, HistoryTurn(turn.inputs, turn.ran.outputs))
         self.attempts.pop(turn.turn_id, None)
         self.current, self.stalled = None, False
-        answer = orjson.dumps(
-            {
-                "session": self.record.id,
-                "turn": turn.entry.turn,
-                "turn_id": turn.turn_id,
-                "outputs": turn.ran.outputs,
-                "usage": turn.ran.usage,
-                "latency_ms": (turn.ran.now_us - turn.started_at_us) / 1000,
-                "model": turn.ran.model,
-                "attempts": turn.attempt,
-            }
-        )
-        yield from replies(turn, answer)
+        yield from replies(turn, turn_answer(self.record.id, turn.entry))
 
     def _fail_current(self, error: DspexError, now_us: int) -> Iterator[Effect]:
         turn = self.current
