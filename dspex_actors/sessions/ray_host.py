@@ -128,7 +128,7 @@ class HostActor:
     def _build(self) -> HostInfo:
         from dspex_actors.lm.models import Models
         from dspex_actors.programs.catalogue import Programs
-        from dspex_actors.sessions.warm import warm_up
+        from dspex_actors.sessions.warm import prepare, warm_up
         from dspex_actors.store.opening import open_store
 
         settings = self._settings
@@ -137,7 +137,7 @@ class HostActor:
         models.warm()
         programs = Programs(models, settings.packages)
         warm_up(programs)
-        store.commit([])  # opens the connection that writes
+        prepare(programs, store)
         address = socket_path(settings, self._name)
 
         async def listen() -> None:

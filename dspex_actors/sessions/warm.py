@@ -6,8 +6,10 @@ What a process does for the first time costs several times as much: imports, sta
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
+from dspex_actors.errors import DspexError
 from dspex_actors.ids import body_hash, new_ulid
 from dspex_actors.resources.program import ProgramSpec
 from dspex_actors.resources.session import SessionRecord, SessionSpec
@@ -19,7 +21,11 @@ from dspex_actors.sessions.waiting import TurnWait
 
 if TYPE_CHECKING:
     from dspex_actors.programs.catalogue import Programs
+    from dspex_actors.store.port import Store
 
+log = logging.getLogger(__name__)
+
+PROGRAMS = 100
 SESSIONS = 32
 TURNS = 3
 TIMEOUT_S = 60.0
@@ -29,6 +35,16 @@ _SPEC = ProgramSpec(name="warm-up", signature="question: str, history: dspy.Hist
 def warm_up(programs: Programs) -> None:
     """Run a few dozen turns to their ends. Blocks for as long as DSPy takes to load what it needs."""
     asyncio.run(_warm_up(programs))
+
+
+def prepare(programs: Programs, store: Store) -> None:
+    """Build the newest programs, and open the connection that writes. Blocks."""
+    for program in store.recent_programs(PROGRAMS):
+        try:
+            programs.load(program)
+        except DspexError as error:  # its sessions will hear the same
+            log.warning("program %s cannot be built: %s", program.spec.name, error.detail)
+    store.commit([])
 
 
 async def _warm_up(programs: Programs) -> None:

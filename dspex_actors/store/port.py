@@ -103,6 +103,10 @@ class Store(Protocol):
         """By uid, for a host. Raises NotFound."""
         ...
 
+    def recent_programs(self, limit: int) -> Sequence[Program]:
+        """The newest programs of all tenants, for a standby that builds them before they are needed."""
+        ...
+
     def delete_program(self, tenant: str, name: str) -> None:
         """Remove it. Raises NotFound, InUse (while sessions are bound to it)."""
         ...

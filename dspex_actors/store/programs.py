@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select
@@ -53,6 +54,12 @@ def load(connection: Connection, uid: str) -> Program:
     if row is None:
         raise NotFound(f"The program {uid} was deleted; create it again, and a new session with it.")
     return _program(row)
+
+
+def recent(connection: Connection, limit: int) -> Sequence[Program]:
+    """The newest of all tenants."""
+    rows = select(program).order_by(program.c.created_at_us.desc(), program.c.uid.desc()).limit(limit)
+    return [_program(row) for row in connection.execute(rows)]
 
 
 def remove(connection: Connection, tenant: str, name: str) -> None:

@@ -80,6 +80,11 @@ class SqlStore:
         with self._database.read() as connection:
             return programs.load(connection, uid)
 
+    def recent_programs(self, limit: int) -> Sequence[Program]:
+        """The newest programs of all tenants."""
+        with self._database.read() as connection:
+            return programs.recent(connection, limit)
+
     def delete_program(self, tenant: str, name: str) -> None:
         """Remove it. Raises NotFound, InUse."""
         with self._database.write() as connection:

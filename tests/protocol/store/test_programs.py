@@ -87,3 +87,12 @@ def test_pages_of_programs_join_without_gap_or_repetition(store: Store, clock: M
 
 def _age(program: Program) -> tuple[int, str]:
     return program.created_at_us, program.uid
+
+
+def test_the_newest_programs_of_all_tenants_come_first(store: Store, clock: ManualClock) -> None:
+    """As many as are asked for."""
+    made: list[Program] = []
+    for tenant in (TENANT, "other", TENANT):
+        clock.advance(1)
+        made.append(store.create_program(tenant, ProgramSpec(name=f"p{len(made)}", signature="q -> a")).value)
+    assert store.recent_programs(2) == [made[2], made[1]]
