@@ -44,18 +44,21 @@ class Instance:
         return (self.home / "api-key").read_text().strip()
 
     def start(self) -> None:
-        """Start and wait until it is ready."""
+        """Start and wait until it says that it is ready: an instance that was killed may still answer for a moment."""
         own = {"DSPEX_HOME": str(self.home), "DSPEX_PORT": str(self.port), "PYTHONUNBUFFERED": "1"}
-        with (self.home.parent / "serve.out").open("ab") as out:
+        said = self.home.parent / "serve.out"
+        before = said.stat().st_size if said.exists() else 0
+        with said.open("ab") as out:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "dspex_actors.cli.main", "serve"],
                 env={**os.environ, **own, **self._settings}, stdout=out, stderr=out,
             )  # fmt: skip
         deadline = time.monotonic() + READY_S
-        while not self.is_ready():
-            assert self._process.poll() is None, (self.home.parent / "serve.out").read_text()
-            assert time.monotonic() < deadline, (self.home.parent / "serve.out").read_text()
+        while b"is ready at" not in said.read_bytes()[before:]:
+            assert self._process.poll() is None, said.read_text()
+            assert time.monotonic() < deadline, said.read_text()
             self._wait()
+        assert self.is_ready()
 
     def stop(self) -> int:
         """SIGTERM, and wait for the end; the exit code."""
