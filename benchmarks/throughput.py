@@ -21,6 +21,7 @@ from benchmarks.server import Server, ServerError, stop_on_sigterm
 from benchmarks.wire import Target, fetch
 
 CONNECTIONS = (1, 16, 64)
+WARM_UP_S = 2.0
 OURS = "ours"
 
 
@@ -63,6 +64,7 @@ def measure(names: list[str], chosen: argparse.Namespace) -> list[Contestant]:
                 durability = DURABILITY if ours else "nothing durable"
                 contestant = found.setdefault(name, Contestant(server.name, durability))
                 contestant.started_in_s.append(round(server.started_in_s, 1))
+                run(closed_loop(target, connections=max(CONNECTIONS), seconds=WARM_UP_S))
                 for count in chosen.connections:
                     summary = summarise(run(closed_loop(target, connections=count, seconds=chosen.seconds)))
                     contestant.rounds.setdefault(count, []).append(summary)
