@@ -55,7 +55,7 @@ def running(name: str, sessions: int) -> Iterator[tuple[Server, Target, Ours | N
 
 
 def measure(names: list[str], chosen: argparse.Namespace) -> list[Contestant]:
-    """Each round runs every server, alone and in another order: an idle Ray costs its neighbours a fifth of a core."""
+    """Each round runs every server, alone and in another order: an idle Ray would share the cores."""
     found: dict[str, Contestant] = {}
     for number in range(chosen.rounds):
         turn = number % len(names)

@@ -1,7 +1,7 @@
 """DSPy's chat adapter, which writes what it wrote before only once.
 
 DSPy builds the system message, the signature without its history and a pydantic adapter for every value anew at each
-call: half of a turn, and most of one with a history. This overrides the public formatting hooks to remember or shorten
+call, once more for each turn of a history. This overrides the public formatting hooks to remember or shorten
 them; every message is the same, to the character, as `dspy.ChatAdapter` writes.
 """
 

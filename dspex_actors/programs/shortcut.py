@@ -1,7 +1,7 @@
 """DSPy's own microseconds without a thread's: what `acall` sends to a thread although it costs less than the trip.
 
 DSPy's async path prepares and prices every call through `asyncio.to_thread`. Both take tens of microseconds for a text
-prompt; a hop to a thread and back takes longer and half of a turn's CPU. All other work goes to real threads.
+prompt; a hop to a thread and back takes longer. All other work goes to real threads.
 """
 
 from __future__ import annotations
