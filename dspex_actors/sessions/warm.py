@@ -38,13 +38,13 @@ def warm_up(programs: Programs) -> None:
 
 
 def prepare(programs: Programs, store: Store) -> None:
-    """Build the newest programs, and open the connection that writes. Blocks."""
+    """Build the newest programs, and make the store ready for commits. Blocks."""
     for program in store.recent_programs(PROGRAMS):
         try:
             programs.load(program)
         except DspexError as error:  # its sessions will hear the same
             log.warning("program %s cannot be built: %s", program.spec.name, error.detail)
-    store.commit([])
+    store.warm()
 
 
 async def _warm_up(programs: Programs) -> None:

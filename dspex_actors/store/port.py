@@ -77,6 +77,10 @@ class Store(Protocol):
         """Read one row."""
         ...
 
+    def warm(self) -> None:
+        """Do ahead what the first commits would otherwise pay for. A host calls it before it serves."""
+        ...
+
     # Keys ------------------------------------------------------------------------------------------------------
     def put_key(self, key: ApiKey) -> None:
         """Insert a key; one with the same `id` is replaced."""

@@ -42,6 +42,11 @@ class SqlStore:
         with self._database.read() as connection:
             identity.check(connection, self.store_id)
 
+    def warm(self) -> None:
+        """Open the writing connection, and make the log file as long as it gets."""
+        self._database.reserve_log()
+        self.commit([])
+
     def put_key(self, key: ApiKey) -> None:
         """Insert a key, or replace the one with its `id`. Raises AlreadyExists where its secret is another key's."""
         with self._database.write() as connection:
