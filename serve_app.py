@@ -15,6 +15,7 @@ from dspex_actors.cli.first_key import ensure_admin_key
 from dspex_actors.clock import SystemClock
 from dspex_actors.config import Settings
 from dspex_actors.home import Home
+from dspex_actors.sessions.keep import keep_what_is_here
 from dspex_actors.sessions.ray_placement import follow_table, placement_handle
 from dspex_actors.sessions.router import Router
 from dspex_actors.sessions.runtime import SessionRuntime
@@ -49,6 +50,7 @@ class Api:
         self._following = asyncio.ensure_future(follow_table(router.update))
         self._runtime = SessionRuntime(store, router, programs, models, show_tree)
         await tree
+        keep_what_is_here()
 
     def __serve_build_asgi_app__(self) -> Any:  # the name that Serve calls
         """What Serve serves."""

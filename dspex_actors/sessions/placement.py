@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from dspex_actors.ids import SHARDS, unit_of_shard
-from dspex_actors.store.port import Lease
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,34 +52,24 @@ def first_owners(hosts: Sequence[str], wanted: int) -> dict[str, str]:
     return {unit_of_shard(shard): owners[shard % len(owners)] for shard in range(SHARDS)}
 
 
-def plan(leases: Sequence[Lease], alive: Sequence[str], wanted: int) -> dict[str, list[Lease]]:
-    """Which leases to take over for which host, so that no unit is left on a host that is gone.
+def plan(owned: Mapping[str, int], alive: Sequence[str], wanted: int) -> dict[str, str]:
+    """Who inherits from whom: every host that owns units (`owned`: how many) and does not live, to its heir.
 
     A dead host's units go together to one host that owns nothing yet (a standby), as long as fewer than `wanted` living
     hosts own units; else to the one that owns the fewest. The order of `alive` breaks ties, so that the plan is a
     function of its arguments.
     """
-    living = set(alive)
-    owned = Counter(dict.fromkeys(alive, 0))
-    orphans: dict[str, list[Lease]] = {}
-    for lease in leases:
-        if lease.host in living:
-            owned[lease.host] += 1
-        else:
-            orphans.setdefault(lease.host, []).append(lease)
-    moves: dict[str, list[Lease]] = {}
-    for lost in sorted(orphans):
-        if not alive:
-            break
-        heir = _heir(owned, alive, wanted)
-        moves.setdefault(heir, []).extend(orphans[lost])
-        owned[heir] += len(orphans[lost])
-    return moves
+    counts = Counter({name: owned.get(name, 0) for name in alive})
+    heirs: dict[str, str] = {}
+    for lost in sorted(owned.keys() - counts.keys()) if alive else ():
+        heirs[lost] = _heir(counts, alive, wanted)
+        counts[heirs[lost]] += owned[lost]
+    return heirs
 
 
-def _heir(owned: Counter[str], alive: Sequence[str], wanted: int) -> str:
-    standbys = [name for name in alive if owned[name] == 0]
-    owners = [name for name in alive if owned[name] > 0]
+def _heir(counts: Counter[str], alive: Sequence[str], wanted: int) -> str:
+    standbys = [name for name in alive if counts[name] == 0]
+    owners = [name for name in alive if counts[name] > 0]
     if standbys and len(owners) < wanted:
         return standbys[0]
-    return min(owners or standbys, key=lambda name: owned[name])
+    return min(owners or standbys, key=lambda name: counts[name])

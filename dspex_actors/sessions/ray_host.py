@@ -21,6 +21,7 @@ import uvloop
 from dspex_actors.config import Settings
 from dspex_actors.errors import Moved
 from dspex_actors.sessions.host import Host
+from dspex_actors.sessions.keep import keep_what_is_here
 from dspex_actors.sessions.load import Load
 from dspex_actors.sessions.placement import HostInfo
 from dspex_actors.sessions.ray_placement import placement_handle
@@ -146,6 +147,7 @@ class HostActor:
             await self._server.listen(address)
 
         asyncio.run_coroutine_threadsafe(listen(), self._loop).result()
+        keep_what_is_here()
         process = psutil.Process()
         node = ray.get_runtime_context().get_node_id()
         return HostInfo(self._name, str(address), process.pid, process.create_time(), node)

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +22,7 @@ from ray.experimental import internal_kv
 
 from dspex_actors.config import Settings
 from dspex_actors.errors import StoreUnavailable
+from dspex_actors.sessions.keep import keep_what_is_here
 from dspex_actors.sessions.load import Load
 from dspex_actors.sessions.placement import HostInfo, Table, first_owners, plan
 from dspex_actors.store.port import Lease, Store
@@ -47,7 +49,7 @@ class PlacementActor:
         self._settings = Settings(**settings)
         self._store: Store = open_store(self._settings.database_url)
         self._term = self._store.take_term()
-        self._store.take_over([], name)  # what is done for the first time takes longest
+        self._store.inherit(name, name)  # what is done for the first time takes longest
         self._leases = {lease.unit: lease for lease in self._store.leases()}
         self._alive: dict[str, HostInfo] = {}
         self._handles: dict[str, Any] = {}
@@ -60,6 +62,7 @@ class PlacementActor:
         self._gathered = False
         self._table = Table(self._term << 32, {}, {})
         self._tasks: set[asyncio.Task[None]] = set()
+        keep_what_is_here()
         internal_kv._internal_kv_put(_KEY, name.encode(), overwrite=True)
 
     # Hosts -----------------------------------------------------------------------------------------------------
@@ -146,14 +149,15 @@ class PlacementActor:
         hidden = {name for name in {lease.host for lease in self._leases.values()} if self._is_hidden(name)}
         if hidden:  # nobody tells when one of them dies before it has attached
             asyncio.get_running_loop().call_later(HIDDEN_S, lambda: self._spawn(self._settle_surely()))
-        known = [lease for lease in self._leases.values() if lease.host not in hidden]
-        for heir, seen in plan(known, alive, self._settings.hosts).items():
-            won = await asyncio.to_thread(self._store.take_over, seen, heir)
-            if len(won) < len(seen):  # another placement moved them: its word is in the store
+        owned = Counter(lease.host for lease in self._leases.values() if lease.host not in hidden)
+        for lost, heir in plan(owned, alive, self._settings.hosts).items():
+            held = await asyncio.to_thread(self._store.inherit, lost, heir)
+            self._leases.update({lease.unit: lease for lease in held})
+            if any(lease.host == lost for lease in self._leases.values()):
+                # Another placement moved them: its word is in the store.
                 self._leases = {lease.unit: lease for lease in await asyncio.to_thread(self._store.leases)}
-            self._leases.update({lease.unit: lease for lease in won})
-            self._own(heir, won)
-            log.warning("%s units moved to %s", len(won), heir)
+            self._own(heir, held)
+            log.warning("%s units of %s moved to %s", owned[lost], lost, heir)
 
     def _is_hidden(self, name: str) -> bool:
         """Whether a host may be alive although it is not attached: it is about to, after a restart of placement."""

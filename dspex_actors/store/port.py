@@ -187,6 +187,10 @@ class Store(Protocol):
         """All of them."""
         ...
 
+    def inherit(self, lost: str, heir: str) -> list[Lease]:
+        """Move every lease of `lost`, a host that is gone for good, to the next epoch; gives all that `heir` holds."""
+        ...
+
     def take_over(self, seen: Sequence[Lease], host: str) -> list[Lease]:
         """Compare-and-set each lease from the epoch seen to the next, in key order; gives those that were won."""
         ...

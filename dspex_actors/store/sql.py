@@ -195,6 +195,11 @@ class SqlStore:
         with self._database.read() as connection:
             return leases.every(connection)
 
+    def inherit(self, lost: str, heir: str) -> list[Lease]:
+        """Move all leases of a host that is gone for good; gives what the heir holds."""
+        with self._database.write() as connection:
+            return leases.inherit(connection, lost, heir)
+
     def take_over(self, seen: Sequence[Lease], host: str) -> list[Lease]:
         """Compare-and-set each lease from the epoch seen to the next; gives those that were won, in key order."""
         with self._database.write() as connection:

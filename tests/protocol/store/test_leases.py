@@ -46,3 +46,19 @@ def test_one_of_many_rivals_wins_an_epoch(store: Store) -> None:
         won = list(pool.map(lambda n: store.take_over(seen, f"h{n}"), range(8)))
     assert sum(map(len, won)) == 1
     assert [lease for leases in won for lease in leases] == store.leases()
+
+
+def test_an_heir_gets_all_of_the_lost_hosts_leases_and_nobody_elses(store: Store) -> None:
+    """One epoch on; what it held before is told with them, as it was."""
+    store.seed_leases({"shard:0": "a", "shard:1": "b", "shard:2": "a", "shard:3": "c"})
+    assert store.inherit("a", "b") == [Lease("shard:0", 2, "b"), Lease("shard:1", 1, "b"), Lease("shard:2", 2, "b")]
+    assert store.leases()[3] == Lease("shard:3", 1, "c")
+
+
+def test_one_of_many_heirs_inherits(store: Store) -> None:
+    """Eight threads that all saw the same host die."""
+    store.seed_leases({f"shard:{n}": "a" for n in range(16)})
+    with ThreadPoolExecutor(8) as pool:
+        held = list(pool.map(lambda n: store.inherit("a", f"h{n}"), range(8)))
+    assert sorted(map(len, held)) == [0] * 7 + [16]
+    assert {lease.epoch for lease in store.leases()} == {2}

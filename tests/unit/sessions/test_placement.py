@@ -1,4 +1,4 @@
-"""Placement's plan: laws over any leases and hosts."""
+"""Placement's plan: laws over any owners and hosts."""
 
 from __future__ import annotations
 
@@ -9,70 +9,47 @@ from hypothesis import strategies as st
 
 from dspex_actors.ids import SHARDS
 from dspex_actors.sessions.placement import first_owners, plan
-from dspex_actors.store.port import Lease
 
 NAMES = [f"host-{number}" for number in range(6)]
-owners = st.lists(st.sampled_from(NAMES), max_size=40)
+owned = st.dictionaries(st.sampled_from(NAMES), st.integers(1, 400))
 alive_hosts = st.lists(st.sampled_from(NAMES), unique=True)
 
 
-def leases_of(hosts: list[str]) -> list[Lease]:
-    """One lease a name."""
-    return [Lease(f"shard:{number}", 3, host) for number, host in enumerate(hosts)]
+@given(owned, alive_hosts, st.integers(1, 4))
+def test_no_unit_is_left_on_a_dead_host_while_anybody_lives(
+    held: dict[str, int], alive: list[str], wanted: int
+) -> None:
+    """Every dead owner has one heir, who lives."""
+    heirs = plan(held, alive, wanted)
+    assert heirs.keys() == (held.keys() - set(alive) if alive else set())
+    assert set(heirs.values()) <= set(alive)
 
 
-@given(owners, alive_hosts, st.integers(1, 4))
-def test_no_unit_is_left_on_a_dead_host_while_anybody_lives(held: list[str], alive: list[str], wanted: int) -> None:
-    """Each orphan is taken over exactly once, by somebody who lives."""
-    leases = leases_of(held)
-    moves = plan(leases, alive, wanted)
-    orphans = [lease for lease in leases if lease.host not in alive]
-    moved = [lease for taken in moves.values() for lease in taken]
-    assert sorted(moved, key=lambda lease: lease.unit) == sorted(orphans if alive else [], key=lambda lease: lease.unit)
-    assert set(moves) <= set(alive)
-
-
-@given(owners, alive_hosts, st.integers(1, 4))
-def test_a_dead_hosts_units_go_together(held: list[str], alive: list[str], wanted: int) -> None:
-    """To one heir."""
-    moves = plan(leases_of(held), alive, wanted)
-    heirs = {(lease.host, heir) for heir, taken in moves.items() for lease in taken}
-    assert len(heirs) == len({lost for lost, _ in heirs})
-
-
-@given(owners, alive_hosts, st.integers(1, 4))
+@given(owned, alive_hosts, st.integers(1, 4))
 def test_a_standby_comes_first_while_owners_are_fewer_than_wanted(
-    held: list[str], alive: list[str], wanted: int
+    held: dict[str, int], alive: list[str], wanted: int
 ) -> None:
     """And nobody else's load grows then."""
-    leases = leases_of(held)
-    owning = {lease.host for lease in leases} & set(alive)
+    owning = held.keys() & set(alive)
     standbys = [name for name in alive if name not in owning]
-    lost = {lease.host for lease in leases} - set(alive)
-    if len(lost) == 1 and standbys and len(owning) < wanted:
-        assert list(plan(leases, alive, wanted)) == [standbys[0]]
+    if len(held.keys() - set(alive)) == 1 and standbys and len(owning) < wanted:
+        assert list(plan(held, alive, wanted).values()) == [standbys[0]]
 
 
-@given(owners, alive_hosts, st.integers(1, 4))
-def test_with_enough_owners_standbys_stay_standbys(held: list[str], alive: list[str], wanted: int) -> None:
+@given(owned, alive_hosts, st.integers(1, 4))
+def test_with_enough_owners_standbys_stay_standbys(held: dict[str, int], alive: list[str], wanted: int) -> None:
     """The one that owns the fewest takes the orphans."""
-    leases = leases_of(held)
-    counts = Counter(lease.host for lease in leases if lease.host in alive)
-    lost = {lease.host for lease in leases} - set(alive)
-    if len(lost) == 1 and len(counts) >= wanted:
-        (heir,) = plan(leases, alive, wanted)
+    counts = {name: held[name] for name in alive if name in held}
+    if len(held.keys() - set(alive)) == 1 and len(counts) >= wanted:
+        (heir,) = plan(held, alive, wanted).values()
         assert counts[heir] == min(counts.values())
 
 
-@given(owners, alive_hosts, st.integers(1, 4))
-def test_a_plan_is_a_function_of_its_arguments(held: list[str], alive: list[str], wanted: int) -> None:
-    """The order of the leases does not choose the heirs."""
-    leases = leases_of(held)
-    heirs = [
-        {lease.host: heir for heir, taken in plan(given_leases, alive, wanted).items() for lease in taken}
-        for given_leases in (leases, leases[::-1])
-    ]
-    assert heirs[0] == heirs[1]
+@given(owned, alive_hosts, st.integers(1, 4))
+def test_a_plan_is_a_function_of_its_arguments(held: dict[str, int], alive: list[str], wanted: int) -> None:
+    """The order of the owners does not choose the heirs."""
+    backwards = dict(reversed(held.items()))
+    assert plan(held, alive, wanted) == plan(backwards, alive, wanted)
 
 
 @given(st.lists(st.sampled_from(NAMES), unique=True, min_size=1), st.integers(0, 8))
