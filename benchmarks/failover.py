@@ -80,7 +80,7 @@ def _result(name: str, loop: Run, killed: list[float], journal: JournalCheck) ->
 def table(results: list[Result]) -> Table:
     """One row a kill, one for all of them."""
     shown = Table(title="Added latency of the requests in flight or arriving during the outage (ms)")
-    for heading in ("server", "kill", "outage", "affected", "p50", "p99", "max", "worst later", "errors"):
+    for heading in ("server", "kill", "outage", "affected", "p50", "p99", "max", "worst later", "late", "errors"):
         shown.add_column(heading, justify="left" if heading == "server" else "right")
     for result in results:
         for number, outage in enumerate(result.outages, start=1):
@@ -91,9 +91,10 @@ def table(results: list[Result]) -> Table:
                 f"{row['outage_ms']:.0f}",
                 *_added_cells(row),
                 f"{row['worst_later_ms']:.0f}",
+                f"{row['generator_late_ms']:.0f}",
                 str(row["errors"]),
             )
-        shown.add_row(f"[b]{result.name}", "all", "", *_added_cells(result.overall()), "", str(result.errors))
+        shown.add_row(f"[b]{result.name}", "all", "", *_added_cells(result.overall()), "", "", str(result.errors))
         shown.add_section()
     return shown
 

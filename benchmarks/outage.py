@@ -18,12 +18,15 @@ class Outage:
 
     `outage_ms` is infinite when nothing that was sent after the kill was ever answered. `worst_later_ms` is the worst
     added latency after the outage, up to the next kill: a replacement that starves its neighbours shows there.
+    `generator_late_ms` is the worst delay of the generator itself in sending an affected request: high when the machine
+    had no time even for that.
     """
 
     outage_ms: float
     added_ms: tuple[float, ...]
     worst_later_ms: float
     errors: int
+    generator_late_ms: float
 
     def as_json(self) -> dict[str, Any]:
         """Figures for a report."""
@@ -60,6 +63,7 @@ def outage_of(records: Sequence[Record], killed_at: float, until: float, median_
         added_ms=tuple(_added_ms(affected, median_s)),
         worst_later_ms=max(_added_ms(later, median_s), default=0.0),
         errors=sum(record.status != 200 for record in seen if record.done <= until),
+        generator_late_ms=max((record.sent - record.scheduled for record in affected), default=0.0) * 1e3,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 from dspex_actors.ids import SHARDS, unit_of_shard
@@ -19,6 +20,11 @@ class HostInfo:
     pid: int
     started: float
     node: str
+
+
+def lifeline_of(address: Path | str) -> Path:
+    """Where the host that listens at `address` has its lifeline."""
+    return Path(address).with_suffix(".life")
 
 
 class Place(NamedTuple):

@@ -20,10 +20,11 @@ import uvloop
 
 from dspex_actors.config import Settings
 from dspex_actors.errors import Moved
+from dspex_actors.sessions import lifeline
 from dspex_actors.sessions.host import Host
 from dspex_actors.sessions.keep import keep_what_is_here
 from dspex_actors.sessions.load import Load
-from dspex_actors.sessions.placement import HostInfo
+from dspex_actors.sessions.placement import HostInfo, lifeline_of
 from dspex_actors.sessions.ray_placement import placement_handle
 from dspex_actors.sessions.server import HostServer
 from dspex_actors.store.port import Lease
@@ -147,6 +148,7 @@ class HostActor:
             await self._server.listen(address)
 
         asyncio.run_coroutine_threadsafe(listen(), self._loop).result()
+        lifeline.hold(lifeline_of(address))
         keep_what_is_here()
         process = psutil.Process()
         node = ray.get_runtime_context().get_node_id()

@@ -13,6 +13,7 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,10 @@ from ray.experimental import internal_kv
 
 from dspex_actors.config import Settings
 from dspex_actors.errors import StoreUnavailable
+from dspex_actors.sessions import lifeline
 from dspex_actors.sessions.keep import keep_what_is_here
 from dspex_actors.sessions.load import Load
-from dspex_actors.sessions.placement import HostInfo, Table, first_owners, plan
+from dspex_actors.sessions.placement import HostInfo, Table, first_owners, lifeline_of, plan
 from dspex_actors.store.port import Lease, Store
 
 log = logging.getLogger(__name__)
@@ -91,8 +93,8 @@ class PlacementActor:
         await asyncio.Event().wait()
 
     def _watch(self, info: HostInfo) -> bool:
-        """Whether the process is there, so that its end will be told: a pidfd is readable when it has ended, in less
-        than a millisecond and without anybody's help."""
+        """Whether the process is there, so that its end will be told: early by its lifeline, surely by a pidfd, which
+        is readable when it has ended."""
         try:
             fd = os.pidfd_open(info.pid)
         except ProcessLookupError:
@@ -101,18 +103,26 @@ class PlacementActor:
             os.close(fd)
             return False
         self._watches[info.name] = fd
-        asyncio.get_running_loop().add_reader(fd, self._died, info.name)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(fd, self._died, info.name)
+        try:
+            lifeline.watch(lifeline_of(info.address), partial(loop.call_soon_threadsafe, self._died, info.name))
+        except OSError as error:
+            log.warning("host %s has no lifeline, its end will be noticed 10 ms later: %s", info.name, error)
         return True
 
     def _died(self, name: str) -> None:
-        fd = self._watches.pop(name)
+        fd = self._watches.pop(name, None)
+        if fd is None:
+            return  # heard before
         asyncio.get_running_loop().remove_reader(fd)
         os.close(fd)
         log.warning("host %s died", name)
         info = self._alive.pop(name)
         del self._handles[name]
         self._dead.add(name)
-        Path(info.address).unlink(missing_ok=True)
+        for path in (Path(info.address), lifeline_of(info.address)):
+            path.unlink(missing_ok=True)
         self._spawn(self._settle_surely())
 
     # Moves -----------------------------------------------------------------------------------------------------

@@ -17,6 +17,9 @@ from dspex_actors.store.identity import Identity
 from dspex_actors.store.memory import Memories
 from dspex_actors.store.port import Idempotency, Lease, Listing, Made, Page
 
+WARM_READERS = 2
+"""As many as a host reads sessions with."""
+
 
 class SqlStore:
     """`Store` over SQLAlchemy; `open_store` makes one. Thread-safe.
@@ -43,8 +46,8 @@ class SqlStore:
             identity.check(connection, self.store_id)
 
     def warm(self) -> None:
-        """Open the writing connection, and make the log file as long as it gets."""
-        self._database.reserve_log()
+        """Open connections, and make the log file as long as it gets."""
+        self._database.warm(WARM_READERS)
         self.commit([])
 
     def put_key(self, key: ApiKey) -> None:
