@@ -24,9 +24,13 @@ DURABILITY = "every turn committed (SQLite WAL, synchronous=FULL) before its ans
 _PAGE = 200
 
 
-def ours_server() -> Server:
-    """`dspex serve` on a free port with a temporary home; no configuration of the caller reaches it."""
-    home = Path(tempfile.mkdtemp(prefix="dxb-"))
+def ours_server(disk: Path | None = None) -> Server:
+    """`dspex serve` on a free port with a temporary home; no configuration of the caller reaches it.
+
+    Args:
+        disk: Where to put the home instead of the folder for temporary files.
+    """
+    home = Path(tempfile.mkdtemp(prefix="dxb-", dir=disk))
     return Server(
         NAME,
         ["-c", "from dspex_actors.cli.main import main; main()", "serve"],

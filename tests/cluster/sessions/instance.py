@@ -14,6 +14,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 Json = dict[str, Any]
 
 READY_S = 120.0
@@ -72,6 +74,22 @@ class Instance:
         self._process.kill()
         self._process.wait(10)
 
+    def processes(self, part: str = "") -> list[psutil.Process]:
+        """What this home's instance runs beside the serving process itself; those with `part` in their command line."""
+        marker = json.loads((self.home / "instance").read_text())["id"]
+        ours = [each for each in psutil.process_iter() if _environ(each).get("DSPEX_INSTANCE", "").startswith(marker)]
+        return [each for each in ours if part in _command(each)]
+
+    def kill_everything(self) -> None:
+        """SIGKILL to the serving process and all that it started, at once."""
+        assert self._process is not None
+        self._process.kill()
+        for process in (left := self.processes()):
+            process.kill()
+        self._process.wait(10)
+        _, alive = psutil.wait_procs(left, 10)
+        assert not alive
+
     def is_ready(self) -> bool:
         """Whether /readyz says 200."""
         try:
@@ -115,6 +133,20 @@ class Instance:
             self._process.wait(POLL_S)
         except subprocess.TimeoutExpired:
             return
+
+
+def _environ(process: psutil.Process) -> dict[str, str]:
+    try:
+        return process.environ()
+    except (psutil.Error, OSError):
+        return {}
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except (psutil.Error, OSError):
+        return ""
 
 
 def _walk(node: Json) -> list[Json]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 
 import pytest
 
 from tests.cluster.sessions.conftest import QA
 from tests.cluster.sessions.instance import Instance, Json
+from tests.cluster.sessions.storm import Notes, check_journal
 
 
 def ask(instance: Instance, session: str, question: str, **headers: str) -> tuple[int, Json]:
@@ -41,6 +43,40 @@ def _pid(instance: Instance, node_id: str) -> int:
     return int(next(node["pid"] for node in nodes if node["id"] == node_id) or 0)
 
 
+def wait_busy(instance: Instance, session: str) -> None:
+    """Until a turn of the session runs."""
+    deadline = time.monotonic() + 20
+    while instance.call("GET", f"/v1/sessions/{session}")[1]["status"] != "busy":
+        assert time.monotonic() < deadline
+
+
+def ask_until_served(instance: Instance, session: str, question: str, **headers: str) -> tuple[int, Json]:
+    """One turn, asked again while nobody is there to answer."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            status, body = ask(instance, session, question, **headers)
+            if status < 500:
+                return status, body
+        except (OSError, ValueError):  # the front's own answers are no JSON
+            pass
+        assert time.monotonic() < deadline
+
+
+def note_turns(instance: Instance, session: str, notes: Notes) -> None:
+    """Ask until nobody answers; note what was acknowledged."""
+    number = 0
+    while True:
+        number += 1
+        try:
+            status, body = ask(instance, session, f"question {number}", Idempotency_Key=f"{session}.{number}")
+        except (OSError, ValueError):
+            return
+        if status != 200:
+            return
+        notes.acknowledged.append((session, f"{session}.{number}", body["turn"]))
+
+
 def test_the_second_turn_saw_the_first(instance: Instance) -> None:
     """The conversation is state; the client sends none of it."""
     open_session(instance, "alice")
@@ -63,16 +99,12 @@ def test_a_killed_host_costs_a_moment_and_no_memory(instance: Instance) -> None:
 
 def test_a_turn_that_was_running_on_a_killed_host_runs_again(instance: Instance) -> None:
     """The client sees a slow answer; the journal holds one turn, with two attempts."""
-    import threading
-
     open_session(instance, "carol", lm="mock?latency_s=2")
     instance.wait_nodes("standby")
     found: list[tuple[int, Json]] = []
     client = threading.Thread(target=lambda: found.append(ask(instance, "carol", "slow", Idempotency_Key="k1")))
     client.start()
-    deadline = time.monotonic() + 20
-    while instance.call("GET", "/v1/sessions/carol")[1]["status"] != "busy":
-        assert time.monotonic() < deadline
+    wait_busy(instance, "carol")
     (host,) = instance.nodes("host")
     os.kill(host["pid"], signal.SIGKILL)
     client.join(60)
@@ -115,6 +147,52 @@ def test_after_kill_9_the_next_start_finds_everything(instance: Instance) -> Non
     instance.kill()
     instance.start()
     assert "after 'one'" in answer(instance, "frank", "two")
+
+
+def test_a_killed_api_replica_loses_connections_and_nothing_else(instance: Instance) -> None:
+    """The turn that it was waiting for is in the journal once; its key gives the answer from the next replica."""
+    open_session(instance, "gail", lm="mock?latency_s=1")
+    broken: list[Exception] = []
+
+    def slow() -> None:
+        try:
+            ask(instance, "gail", "slow", Idempotency_Key="k1")
+        except (OSError, ValueError) as error:  # the front's own 502 is no JSON
+            broken.append(error)
+
+    client = threading.Thread(target=slow)
+    client.start()
+    wait_busy(instance, "gail")
+    (replica,) = instance.processes("ServeReplica")
+    replica.kill()
+    client.join(60)
+    assert broken, "the answer was lost with the replica"
+    status, body = ask_until_served(instance, "gail", "slow", Idempotency_Key="k1")
+    assert (status, body["turn"], body["turn_id"]) == (200, 1, "k1")
+    assert "after 'slow'" in answer(instance, "gail", "now")
+    _, turns = instance.call("GET", "/v1/sessions/gail/turns")
+    assert [turn["turn"] for turn in turns["items"]] == [1, 2]
+
+
+def test_after_kill_9_of_everything_under_load_every_acknowledged_turn_is_there(instance: Instance) -> None:
+    """All processes at once, eight clients at work: what they were told is recorded, once, without gaps."""
+    sessions = [f"hal-{number}" for number in range(8)]
+    for session in sessions:
+        open_session(instance, session)
+    notes = Notes()
+    clients = [threading.Thread(target=note_turns, args=(instance, session, notes)) for session in sessions]
+    for client in clients:
+        client.start()
+    deadline = time.monotonic() + 60
+    while len(notes.acknowledged) < 100:
+        assert time.monotonic() < deadline
+    instance.kill_everything()
+    for client in clients:
+        client.join(60)
+    instance.start()
+    assert check_journal(instance.home / "dspex.sqlite3", notes) == []
+    for session in sessions:
+        assert "after 'question" in answer(instance, session, "and now?")
 
 
 def test_the_program_is_there_too(instance: Instance) -> None:
