@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import itertools
 import math
+import statistics
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ class Result:
             "requests": self.requests,
             "errors": self.errors,
             "overall": self.overall(),
+            "median_kill": median_kill(self.outages),
             "kills": [outage.as_json() for outage in self.outages],
             "journal": self.journal.as_json(),
         }
@@ -94,9 +96,22 @@ def table(results: list[Result]) -> Table:
                 f"{row['generator_late_ms']:.0f}",
                 str(row["errors"]),
             )
+        shown.add_row(f"[b]{result.name}", "median kill", *_median_cells(result.outages))
         shown.add_row(f"[b]{result.name}", "all", "", *_added_cells(result.overall()), "", "", str(result.errors))
         shown.add_section()
     return shown
+
+
+def median_kill(outages: list[Outage]) -> dict[str, float]:
+    """The median of the kills, figure by figure."""
+    rows = [outage.as_json() for outage in outages]
+    return {name: round(statistics.median(row[name] for row in rows), 1) for name in rows[0]}
+
+
+def _median_cells(outages: list[Outage]) -> list[str]:
+    row = median_kill(outages)
+    later = (f"{row[name]:.0f}" for name in ("worst_later_ms", "generator_late_ms", "errors"))
+    return [f"{row['outage_ms']:.0f}", *_added_cells({**row, "affected": round(row["affected"])}), *later]
 
 
 def _added_cells(figures: dict[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import orjson
 
-from dspex_actors.api.asgi import REPLAYED, SAFETY, Send
+from dspex_actors.api.asgi import REPLAYED, SAFETY
 from dspex_actors.api.call import Call
 from dspex_actors.api.disconnect import ClientWatch
 from dspex_actors.api.problems import problem_of
@@ -21,6 +21,8 @@ log = logging.getLogger("dspex_actors.api")
 
 TERMINAL = frozenset({"turn.completed", "turn.failed"})
 COMMENT = b": keep-alive\n\n"
+BEFORE = TurnEvent("1.0", "", b"")
+"""Stands for the last event while there was none."""
 
 
 def encode(event: TurnEvent) -> bytes:
@@ -32,49 +34,74 @@ def encode(event: TurnEvent) -> bytes:
 async def stream_turn(call: Call, session_id: str, turn: TurnRequest) -> None:
     """Send the turn's events until its terminal one, or until the client goes away; then nothing of them remains.
 
-    What is wrong before the first event is raised, so that it becomes an ordinary problem.
+    What is wrong before anything was sent is raised, so that it becomes an ordinary problem. A turn that waits longer
+    than the time between two comments is answered 200 and a comment first; what is wrong later is its terminal event.
     """
+    stream = _Stream(call)
     events = call.runtime.stream(call.tenant, session_id, turn)
     with ClientWatch(call.receive):
         async with aclosing(events):
-            first = await anext(events, None)
-            if first is None:
-                raise Internal("The turn gave no events. Ask for its outcome with its key.")
-            await _open(call, first)
-            comments = asyncio.create_task(_keep_alive(call.send, call.surface.keep_alive_s))
+            comments = asyncio.create_task(stream.keep_open(call.surface.keep_alive_s))
             try:
-                await _relay(call, first, events)
+                await _relay(stream, events, call.request_id)
             finally:
                 comments.cancel()
             await call.send({"type": "http.response.body", "body": b""})
 
 
-async def _open(call: Call, first: TurnEvent) -> None:
-    headers = [
-        (b"content-type", b"text/event-stream; charset=utf-8"),
-        (b"x-request-id", call.request_id.encode()),
-        (b"x-accel-buffering", b"no"),
-        *SAFETY,
-        *(REPLAYED if first.replayed else ()),
-    ]
-    call.answered = True
-    await call.send({"type": "http.response.start", "status": 200, "headers": headers})
+class _Stream:
+    """The response: its head goes out with whatever is sent first."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._opening = asyncio.Lock()
+
+    @property
+    def opened(self) -> bool:
+        """Whether the client has the status already."""
+        return self._call.answered
+
+    async def emit(self, body: bytes, *, replayed: bool = False) -> None:
+        """Send some lines."""
+        async with self._opening:
+            if not self._call.answered:
+                await self._open(replayed)
+        await self._call.send({"type": "http.response.body", "body": body, "more_body": True})
+
+    async def keep_open(self, every_s: float) -> None:
+        """Send a comment now and then, for ever."""
+        while True:
+            await asyncio.sleep(every_s)
+            await self.emit(COMMENT)
+
+    async def _open(self, replayed: bool) -> None:
+        headers = [
+            (b"content-type", b"text/event-stream; charset=utf-8"),
+            (b"x-request-id", self._call.request_id.encode()),
+            (b"x-accel-buffering", b"no"),
+            *SAFETY,
+            *(REPLAYED if replayed else ()),
+        ]
+        self._call.answered = True
+        await self._call.send({"type": "http.response.start", "status": 200, "headers": headers})
 
 
-async def _relay(call: Call, last: TurnEvent, events: AsyncGenerator[TurnEvent, None]) -> None:
-    """Send the first event and the rest; whatever happens below, the last event that is sent is a terminal one."""
-    await _emit(call.send, encode(_stamped(last, call.request_id)))
+async def _relay(stream: _Stream, events: AsyncGenerator[TurnEvent, None], request_id: str) -> None:
+    """Send the events; whatever happens below, the last event that is sent is a terminal one."""
+    last = BEFORE
     error: DspexError = Internal("The stream broke. Ask for the turn's outcome with its key.")
     try:
         async for event in events:
             last = event
-            await _emit(call.send, encode(_stamped(event, call.request_id)))
+            await stream.emit(encode(_stamped(event, request_id)), replayed=event.replayed)
     except DspexError as raised:
         error = raised
     except Exception:
-        log.exception("stream of request %s broke", call.request_id)
+        log.exception("stream of request %s broke", request_id)
+    if not stream.opened:
+        raise error
     if last.name not in TERMINAL:
-        await _emit(call.send, encode(failure(last, error, call.request_id)))
+        await stream.emit(encode(failure(last, error, request_id)))
 
 
 def _stamped(event: TurnEvent, request_id: str) -> TurnEvent:
@@ -88,13 +115,3 @@ def failure(last: TurnEvent, error: DspexError, request_id: str) -> TurnEvent:
     """The terminal event of a turn that failed after `last`, numbered after it."""
     attempt, _, number = last.id.partition(".")
     return TurnEvent(f"{attempt}.{int(number) + 1}", "turn.failed", orjson.dumps(problem_of(error, request_id)))
-
-
-async def _emit(send: Send, body: bytes) -> None:
-    await send({"type": "http.response.body", "body": body, "more_body": True})
-
-
-async def _keep_alive(send: Send, every_s: float) -> None:
-    while True:
-        await asyncio.sleep(every_s)
-        await _emit(send, COMMENT)

@@ -94,6 +94,8 @@ class Runner:
         self._loop.close()
 
     def _launch(self, run: Run) -> None:
+        if self._closing:
+            return  # abandoned like those that run
         if run.aborted:
             run.done(_aborted())
             return

@@ -7,7 +7,7 @@ import asyncio
 import httpx
 import pytest
 
-from dspex_actors.errors import MailboxFull
+from dspex_actors.errors import DspexError, MailboxFull
 from dspex_actors.resources.turn import TurnEvent
 from tests.protocol.api.serving import prepare, run, wait
 from tests.unit.api.fake_runtime import FakeRuntime
@@ -61,6 +61,28 @@ def test_a_silent_stream_is_kept_open_by_comments() -> None:
     lines = run(scenario, runtime, keep_alive_s=0.01)
     assert "event: turn.completed" in lines
     assert lines[lines.index(": keep-alive") + 1] == ""
+
+
+@pytest.mark.parametrize("error", [None, MailboxFull("Too many turns wait.")])
+def test_a_turn_that_waits_long_is_answered_by_comments_until_it_starts(error: DspexError | None) -> None:
+    """The status is spent on them: what goes wrong afterwards is the terminal event."""
+    runtime = FakeRuntime()
+    runtime.events = (TurnEvent("1.1", "turn.completed", b"{}"),)
+    runtime.late_error = error
+
+    async def scenario(client: httpx.AsyncClient) -> list[str]:
+        await prepare(client)
+        runtime.gate = asyncio.Event()
+        async with client.stream("POST", PREDICT, json=BODY, headers=EVENTS) as answer:
+            lines = answer.aiter_lines()
+            seen = [await anext(lines) for _ in range(4)]
+            runtime.gate.set()
+            return seen + [line async for line in lines]
+
+    lines = run(scenario, runtime, keep_alive_s=0.01)
+    assert lines[:4] == [": keep-alive", "", ": keep-alive", ""]
+    events = [line for line in lines if line.startswith(("id:", "event:"))]
+    assert events == ["id: 1.1", "event: turn.failed" if error else "event: turn.completed"]
 
 
 def test_what_is_wrong_before_the_first_event_is_an_ordinary_problem() -> None:
