@@ -3,13 +3,15 @@
 Start your actors under a supervisor; it restarts what dies, and gives up to its own supervisor when that happens too
 often. It needs Ray and nothing else, and imports Ray only when a supervisor is started or found.
 
-Reading order: `core` is the heart, a pure reducer with OTP's rules; `messages` are its events and effects; `spec` what
-to supervise; `intensity` the restart window; `server` runs the core in a loop over a `backend`; `ray_backend` makes
-children Ray actors; `supervisor` is what you hold.
+Reading order: `core` is the heart, a pure reducer with OTP's rules, and `calls` its table of calls; `state` is what
+they change, `messages` their events and effects; `spec` what to supervise; `intensity` the restart window, `backoff`
+the waits; `process` what a child may inherit; `server` runs the core in a loop over a `backend`: in `local_backend`
+children are objects of this process, in `ray_backend` Ray actors; `supervisor` is what you hold.
 """
 
 from __future__ import annotations
 
+from supervisors.backoff import Backoff
 from supervisors.child import Child, ChildInfo, Counts
 from supervisors.errors import (
     AlreadyPresent,
@@ -18,6 +20,8 @@ from supervisors.errors import (
     CallTimeout,
     ChildNotFound,
     FailedToStartChild,
+    MaxChildren,
+    NotForDynamic,
     Restarting,
     Running,
     StartError,
@@ -26,14 +30,17 @@ from supervisors.errors import (
     SupervisorStopping,
 )
 from supervisors.exits import Exit
+from supervisors.process import IGNORE, Process
 from supervisors.spec import BRUTAL_KILL, INFINITY, ChildSpec, SupervisorSpec
 from supervisors.supervisor import Supervisor
 
 __all__ = [
     "BRUTAL_KILL",
+    "IGNORE",
     "INFINITY",
     "AlreadyPresent",
     "AlreadyStarted",
+    "Backoff",
     "BadSpec",
     "CallTimeout",
     "Child",
@@ -43,6 +50,9 @@ __all__ = [
     "Counts",
     "Exit",
     "FailedToStartChild",
+    "MaxChildren",
+    "NotForDynamic",
+    "Process",
     "Restarting",
     "Running",
     "StartError",

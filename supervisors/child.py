@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,8 @@ class Child:
         pid: Its process.
         node: The id of the node it runs on.
         started_at: When its start succeeded, RFC 3339.
+        key: Names it within its supervisor, also where ids need not differ.
+        info: What its start returned beside the child, if anything.
     """
 
     id: str
@@ -25,13 +27,16 @@ class Child:
     pid: int
     node: str
     started_at: str
+    key: str = ""
+    info: Any = None
 
 
 @dataclass(frozen=True, slots=True)
 class ChildInfo:
-    """A row of `which_children`: `child` is the living instance, None, or `"restarting"`."""
+    """A row of `which_children`: `child` is the living instance, None, or `"restarting"`; `id` is None where children
+    are started on demand."""
 
-    id: str
+    id: str | None
     child: Child | Literal["restarting"] | None
     type: Literal["worker", "supervisor"]
     modules: tuple[str, ...]

@@ -83,6 +83,36 @@ class ChildNotFound(_AboutChild):
     sentence = "There is no child {!r}. which_children lists those that exist."
 
 
+class MaxChildren(SupervisorError):
+    """The supervisor has as many children as it may have."""
+
+    code = "max_children"
+    retryable = True
+
+    def __init__(self, max_children: int) -> None:
+        super().__init__(max_children)
+        self.max_children = max_children
+
+    def __str__(self) -> str:
+        return f"There are {self.max_children} children already. Terminate one, or wait until one ends."
+
+
+class NotForDynamic(SupervisorError):
+    """The call is about specifications by id, and this supervisor starts children on demand."""
+
+    code = "simple_one_for_one"
+
+    def __init__(self, strategy: str) -> None:
+        super().__init__(strategy)
+        self.strategy = strategy
+
+    def __str__(self) -> str:
+        return (
+            f"A supervisor of strategy {self.strategy!r} knows its children by themselves, not by ids. "
+            "Call terminate_child with the Child that start_child gave, and start a new one instead of restarting it."
+        )
+
+
 class StartError(SupervisorError):
     """The child's own start failed; `reason` says how."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-ExitKind = Literal["normal", "shutdown", "killed", "crash", "node_lost", "init_failed"]
+ExitKind = Literal["normal", "shutdown", "killed", "crash", "node_lost", "init_failed", "noproc", "noconnection"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,8 @@ class Exit:
 
     Args:
         kind: `normal` (it left by itself), `shutdown` (it was asked to), `killed` (SIGKILL or a hard exit),
-            `crash` (it exited with an error), `node_lost`, or `init_failed` (it never came up).
+            `crash` (it exited with an error), `node_lost`, `init_failed` (it never came up), `noproc` (it was gone
+            before anybody looked) or `noconnection` (its node cannot be reached; it may live).
         detail: What is known beyond that, for people to read.
     """
 

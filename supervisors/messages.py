@@ -1,28 +1,40 @@
-"""What goes into the core (events), what comes out (effects), and what callers ask (requests)."""
+"""What goes into the core (events), what comes out (effects), and what callers ask (requests).
+
+An `id` in an event or effect is the child's key within its supervisor: its specification's id, or, where children are
+started on demand and ids need not differ, a number as text.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from supervisors.child import Child
 from supervisors.errors import SupervisorError
 from supervisors.exits import Exit
-from supervisors.spec import ChildSpec, Shutdown
+from supervisors.spec import ChildSpec, Shutdown, SupervisorSpec
 
 
 @dataclass(frozen=True, slots=True)
 class StartChild:
-    """Add a specification and start its child. Answers the `Child`."""
+    """Add a specification and start its child. Answers the `Child`, or None if it said `ignore`."""
 
     spec: ChildSpec
 
 
 @dataclass(frozen=True, slots=True)
-class TerminateChild:
-    """Stop a child; a permanent one's specification stays. Answers None."""
+class StartFromTemplate:
+    """Start a child of a `simple_one_for_one` supervisor: these arguments come after the template's."""
 
-    id: str
+    args: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TerminateChild:
+    """Stop a child: by its id, or where children are started on demand by itself. Answers None."""
+
+    child: str | Child
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +57,47 @@ class WhichChildren:
 
 
 @dataclass(frozen=True, slots=True)
+class WhichChild:
+    """One of them. Answers its `ChildInfo`."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
 class CountChildren:
     """Count the children. Answers `Counts`."""
 
 
-Request = StartChild | TerminateChild | RestartChild | DeleteChild | WhichChildren | CountChildren
+@dataclass(frozen=True, slots=True)
+class UpdateSpecs:
+    """Other specifications and options from now on (OTP's `code_change`). Answers None."""
+
+    spec: SupervisorSpec
+
+
+Request = (
+    StartChild
+    | StartFromTemplate
+    | TerminateChild
+    | RestartChild
+    | DeleteChild
+    | WhichChildren
+    | WhichChild
+    | CountChildren
+    | UpdateSpecs
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Init:
-    """The supervisor begins: start its children."""
+    """The supervisor begins: start its children.
+
+    `found` are the living children of its former life, by key, each with the number of its instance: those are not
+    started, but taken over. `lost` says how others ended meanwhile, where that is known.
+    """
+
+    found: Mapping[str, tuple[int, Child]] = field(default_factory=dict)
+    lost: Mapping[str, Exit] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +122,14 @@ class Started:
     id: str
     instance: int
     child: Child
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """A start said `ignore`: there is no process, and nothing is wrong."""
+
+    id: str
+    instance: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +158,12 @@ class TryAgain:
     instance: int
 
 
-Event = Init | Call | Stop | Started | StartFailed | Exited | TryAgain
+Event = Init | Call | Stop | Started | Ignored | StartFailed | Exited | TryAgain
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Start this child; ends in `StartFailed`, or in `Started` and later `Exited`."""
+    """Start this child; ends in `StartFailed` or `Ignored`, or in `Started` and later `Exited`."""
 
     id: str
     instance: int
@@ -130,11 +181,15 @@ class StopChild:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Send `TryAgain` after so many seconds; with 0, after the events that are waiting now."""
+    """Send `TryAgain` after so many seconds; with 0, after the events that are waiting now.
+
+    `jitter` is the share of them that chance may add.
+    """
 
     id: str
     instance: int
     after_s: float = 0.0
+    jitter: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

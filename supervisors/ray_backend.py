@@ -176,7 +176,7 @@ class RayBackend:
         node = record.address.node_id.hex()
         process = Process(record.pid if node == self._node else 0)
         actor.started = True
-        if actor.spec.type == "supervisor":
+        if actor.spec.is_supervisor:
             self._spawn(self._await_exit(actor))
         at = self._clock.now_rfc3339()
         self._report(Started(id, instance, Child(id, actor.name, self._namespace, record.pid, node, at)))
@@ -187,7 +187,7 @@ class RayBackend:
         try:
             async with asyncio.timeout(timeout_s):
                 await actor.handle.__ray_ready__.remote()
-                if actor.spec.type == "supervisor":
+                if actor.spec.is_supervisor:
                     error: SupervisorError | None = await actor.handle.ready.remote()
                     return Exit("init_failed", str(error)) if error else None
         except TimeoutError:
@@ -205,7 +205,7 @@ class RayBackend:
         actor.kill(reason)
 
     async def _stop(self, actor: _Actor, shutdown: Shutdown) -> None:
-        if shutdown == BRUTAL_KILL or not (actor.started or actor.spec.type == "supervisor"):
+        if shutdown == BRUTAL_KILL or not (actor.started or actor.spec.is_supervisor):
             actor.kill(KILLED)
         elif not hasattr(actor.handle, "terminate"):
             actor.kill(SHUTDOWN)

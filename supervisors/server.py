@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import random
+from collections.abc import Callable
 from itertools import count
 from typing import Any
 
 from supervisors import messages as m
 from supervisors.backend import Backend, TreeNode
 from supervisors.clock import Clock
-from supervisors.core import Slot, new_state, step
+from supervisors.core import step
 from supervisors.errors import SupervisorError, SupervisorStopping
 from supervisors.exits import Exit
+from supervisors.observe import Happening, happening_of
 from supervisors.spec import SupervisorSpec
+from supervisors.state import Memory, Slot, new_state, remember
 
 _TREE_STATUS = {
     "starting": "starting",
@@ -27,11 +31,27 @@ class Server:
     """A supervisor in one asyncio loop.
 
     Calls are served one after the other; reads (`which_children`, `count_children`, `tree`) answer at once, also while
-    a child starts slowly, and so do exits. Nothing of it survives its process.
+    a child starts slowly, and so do exits. What survives its process is the memory that it is given, and gives.
+
+    Args:
+        spec: What to supervise.
+        backend: What runs the children.
+        clock: For stamps.
+        memory: What `memory()` of its former life gave, if it had one.
+        told: Is called with everything that happens to the children.
     """
 
-    def __init__(self, spec: SupervisorSpec, backend: Backend, clock: Clock) -> None:
-        self._state = new_state(spec)
+    def __init__(
+        self,
+        spec: SupervisorSpec,
+        backend: Backend,
+        clock: Clock,
+        *,
+        memory: Memory | None = None,
+        told: Callable[[Happening], None] | None = None,
+    ) -> None:
+        self._state = new_state(spec, memory, clock.monotonic_s())
+        self._told = told
         self._backend = backend
         self._clock = clock
         self._refs = count(1)
@@ -41,10 +61,10 @@ class Server:
         self._ready: asyncio.Future[SupervisorError | None] = loop.create_future()
         self._left: asyncio.Future[m.Leave] = loop.create_future()
 
-    async def run(self) -> m.Leave:
-        """Start the children, supervise them, and return when the supervisor is over."""
+    async def run(self, init: m.Init | None = None) -> m.Leave:
+        """Start the children, or take over those that `init` found; supervise them, return when it is over."""
         await self._backend.open(self._handle)
-        self._handle(m.Init())
+        self._handle(init or m.Init())
         leave = await self.left()
         await self._backend.close()
         return leave
@@ -72,6 +92,10 @@ class Server:
         self._handle(m.Stop(reason))
         return await self.left()
 
+    def memory(self) -> Memory:
+        """What to give the supervisor's next life."""
+        return remember(self._state, self._clock.monotonic_s())
+
     async def tree(self) -> TreeNode:
         """The supervisor and all below it as plain data.
 
@@ -97,7 +121,7 @@ class Server:
         child, spec = slot.child, slot.spec
         node: TreeNode = {
             "id": spec.id,
-            "kind": "supervisor" if spec.type == "supervisor" else spec.kind,
+            "kind": "supervisor" if spec.is_supervisor else spec.kind,
             "pid": child.pid if child else None,
             "node": child.node if child else None,
             "name": child.name if child else None,
@@ -107,13 +131,17 @@ class Server:
             "started_at": child.started_at if child else None,
             "children": [],
         }
-        if spec.type == "supervisor" and slot.alive:
-            nested = await self._backend.tree(spec.id, slot.instance) or {}
+        if spec.is_supervisor and slot.alive:
+            nested = await self._backend.tree(slot.key, slot.instance) or {}
             node |= {key: nested[key] for key in ("pid", "node", "name", "children") if key in nested}
         return node
 
     def _handle(self, event: m.Event) -> None:
-        for effect in step(self._state, event, self._clock.monotonic_s()):
+        before = happening_of(self._state, event, self._clock) if self._told else None
+        effects = step(self._state, event, self._clock.monotonic_s())
+        if self._told and before:
+            self._told(before)
+        for effect in effects:
             self._perform(effect)
 
     def _perform(self, effect: m.Effect) -> None:
@@ -122,8 +150,9 @@ class Server:
                 self._backend.start(id_, instance, spec)
             case m.StopChild(id_, instance, shutdown):
                 self._backend.stop(id_, instance, shutdown)
-            case m.Retry(id_, instance, after_s):
-                asyncio.get_running_loop().call_later(after_s, self._handle, m.TryAgain(id_, instance))
+            case m.Retry(id_, instance, after_s, jitter):
+                wait_s = after_s * (1 + jitter * random.random())  # noqa: S311 - only spreads them
+                asyncio.get_running_loop().call_later(wait_s, self._handle, m.TryAgain(id_, instance))
             case m.Reply(ref, answer):
                 self._reply(ref, answer)
             case m.Ready():

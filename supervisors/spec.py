@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Final, Literal
 
+from supervisors.backoff import Backoff
 from supervisors.errors import BadSpec
+from supervisors.exits import Exit
 
-RestartType = Literal["permanent", "temporary"]
+RestartType = Literal["permanent", "transient", "temporary"]
 Shutdown = float | Literal["brutal_kill", "infinity"]
-Strategy = Literal["one_for_one"]
+Strategy = Literal["one_for_one", "one_for_all", "rest_for_one", "simple_one_for_one", "dynamic"]
+AutoShutdown = Literal["never", "any_significant", "all_significant"]
 
 BRUTAL_KILL: Final = "brutal_kill"
 INFINITY: Final = "infinity"
-RESTARTS: Final = ("permanent", "temporary")
-STRATEGIES: Final = ("one_for_one",)
+RESTARTS: Final = ("permanent", "transient", "temporary")
+STRATEGIES: Final = ("one_for_one", "one_for_all", "rest_for_one", "simple_one_for_one", "dynamic")
+GROUP_STRATEGIES: Final = ("one_for_all", "rest_for_one")
+DYNAMIC_STRATEGIES: Final = ("simple_one_for_one", "dynamic")
+AUTO_SHUTDOWNS: Final = ("never", "any_significant", "all_significant")
+TYPES: Final = ("worker", "supervisor")
 WORKER_SHUTDOWN_S: Final = 5.0
 START_TIMEOUT_S: Final = 60.0
 RESERVED_OPTIONS: Final = ("get_if_exists", "lifetime", "max_restarts", "max_task_retries", "name", "namespace")
@@ -32,6 +39,11 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def _whole(where: str, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise BadSpec(f"{where}={value!r} is not accepted; give a whole number from 0.")
+
+
 def _seconds_or(where: str, value: object, words: tuple[str, ...], *, least: float = 0.0) -> None:
     if value in words or (_is_number(value) and value >= least):  # type: ignore[operator]
         return
@@ -44,35 +56,88 @@ class SupervisorSpec:
     """A supervisor: as the `start` of a `ChildSpec` it is a nested one.
 
     Args:
-        strategy: `one_for_one`: only the child that died is restarted.
+        strategy: Who is restarted when a child dies. `one_for_one`: it alone. `one_for_all`: all of them.
+            `rest_for_one`: it and those started after it. `simple_one_for_one`: it alone; all children are made of
+            one template, the only entry of `children`, and nothing starts at the beginning. `dynamic`: it alone; each
+            child is started with a specification of its own, ids need not differ, and nothing starts at the beginning.
         max_restarts: Restarts that it may make within `max_seconds`; one more and it gives up. With 0 the first
-            failure is fatal.
+            failure is fatal. None is 1, or 3 where children are started on demand.
         max_seconds: The length of that window, in seconds.
         children: Started in this order, stopped in the reverse one.
+        auto_shutdown: Whether it stops when a significant child has ended by itself: `never`, `any_significant`, or
+            `all_significant` (the last of them).
+        max_children: How many children may be there at a time where they are started on demand; None is any number.
+        counts: Whether an exit counts towards the intensity; None counts all. A function that can be imported.
 
     Raises:
-        BadSpec: A value is not accepted, or two children share an id.
+        BadSpec: A value is not accepted, two children share an id, or two values do not go together.
     """
 
     _: KW_ONLY
     strategy: Strategy = "one_for_one"
-    max_restarts: int = 1
+    max_restarts: int | None = None
     max_seconds: float = 5.0
     children: tuple[ChildSpec, ...] = ()
+    auto_shutdown: AutoShutdown = "never"
+    max_children: int | None = None
+    counts: Callable[[Exit], bool] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "children", tuple(self.children))
         _one_of("strategy", self.strategy, STRATEGIES)
-        if not isinstance(self.max_restarts, int) or isinstance(self.max_restarts, bool) or self.max_restarts < 0:
-            raise BadSpec(f"max_restarts={self.max_restarts!r} is not accepted; give a whole number from 0.")
+        _one_of("auto_shutdown", self.auto_shutdown, AUTO_SHUTDOWNS)
+        if self.max_restarts is not None:
+            _whole("max_restarts", self.max_restarts)
         if not _is_number(self.max_seconds) or self.max_seconds <= 0:
             raise BadSpec(f"max_seconds={self.max_seconds!r} is not accepted; give a number of seconds above 0.")
+        if self.max_children is not None:
+            _whole("max_children", self.max_children)
+        if self.counts is not None and not callable(self.counts):
+            raise BadSpec(f"counts={self.counts!r} is not accepted; give a function of an Exit, or None.")
         for child in self.children:
             if not isinstance(child, ChildSpec):
                 raise BadSpec(f"children takes ChildSpec values, not {type(child).__name__}.")
         twice = [id_ for id_, times in Counter(child.id for child in self.children).items() if times > 1]
         if twice:
             raise BadSpec(f"Two children have the id {twice[0]!r}; give each one of its own.")
+        self._check_combinations()
+
+    def _check_combinations(self) -> None:
+        if self.strategy == "simple_one_for_one" and len(self.children) != 1:
+            raise BadSpec("strategy='simple_one_for_one' takes exactly one child specification, its template.")
+        if self.strategy == "dynamic" and self.children:
+            raise BadSpec("strategy='dynamic' takes no children at the start; add each with start_child.")
+        if self.is_dynamic and self.auto_shutdown != "never":
+            raise BadSpec(
+                f"auto_shutdown={self.auto_shutdown!r} does not go with strategy={self.strategy!r}; use 'never'."
+            )
+        if self.max_children is not None and not self.is_dynamic:
+            raise BadSpec(f"max_children does not go with strategy={self.strategy!r}; accepted with {_QUOTED_DYNAMIC}.")
+        for child in self.children:
+            self.check_child(child)
+
+    def check_child(self, child: ChildSpec) -> None:
+        """Whether the child goes with this supervisor. Raises BadSpec."""
+        if child.significant and self.auto_shutdown == "never":
+            raise BadSpec(
+                f"Child {child.id!r} is significant, which does not go with auto_shutdown='never'; "
+                "accepted: 'any_significant', 'all_significant'."
+            )
+
+    @property
+    def is_dynamic(self) -> bool:
+        """Whether children are started on demand."""
+        return self.strategy in DYNAMIC_STRATEGIES
+
+    @property
+    def intensity(self) -> int:
+        """`max_restarts`, with the default of the strategy filled in."""
+        if self.max_restarts is not None:
+            return self.max_restarts
+        return 3 if self.is_dynamic else 1
+
+
+_QUOTED_DYNAMIC = " and ".join(map(repr, DYNAMIC_STRATEGIES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,21 +149,26 @@ class ChildSpec:
         start: An actor class, plain or made by `ray.remote`; or a `SupervisorSpec` for a nested supervisor.
         args: Positional arguments of the class.
         kwargs: Keyword arguments of the class.
-        restart: `permanent` (always restarted) or `temporary` (never; its specification goes with it).
+        restart: `permanent` (always restarted), `transient` (restarted unless it ended with `normal` or `shutdown`) or
+            `temporary` (never; its specification goes with it).
         shutdown: `"brutal_kill"`, seconds to wait between asking and killing, or `"infinity"`.
             None is 5 s for a worker, `"infinity"` for a supervisor. A class is asked by calling its method
             `terminate(reason)`, if it has one.
+        type: `worker` or `supervisor`; None is what `start` is. A class that is a supervisor of its own may say so.
+        significant: Its own end may end its supervisor: see `auto_shutdown`.
         kind: What `tree()` calls it; a nested supervisor is always `supervisor`.
         name: First part of its incarnations' names; None is the path of ids from the top.
         options: Passed to Ray's `.options()`: `num_cpus`, `resources`, `max_concurrency`, `runtime_env`, ….
         pass_name: Give the class its incarnation's name as the keyword argument `name`.
         start_timeout_s: Seconds until a start that has not finished is given up, or `"infinity"`.
             None is 60 for a worker, `"infinity"` for a supervisor.
-        restart_delay_s: Seconds between an exit and the restart, so that a child that is expensive to start leaves
-            the processor to those that take over its work. OTP has none.
+        backoff: How long to wait before a restart; None restarts at once, as OTP does.
+        spares: How many started but idle instances to keep, one of which a restart takes over.
+        anti_affinity: Prefer the node that runs the fewest of its siblings.
+        node_labels: Only nodes with these labels will do.
 
     Raises:
-        BadSpec: A value is not accepted.
+        BadSpec: A value is not accepted, or two do not go together.
     """
 
     id: str
@@ -113,7 +183,12 @@ class ChildSpec:
     options: Mapping[str, Any] = field(default_factory=dict)
     pass_name: bool = False
     start_timeout_s: float | Literal["infinity"] | None = None
-    restart_delay_s: float = 0.0
+    type: Literal["worker", "supervisor"] | None = None
+    significant: bool = False
+    backoff: Backoff | None = None
+    spares: int = 0
+    anti_affinity: bool = False
+    node_labels: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "args", tuple(self.args))
@@ -122,7 +197,16 @@ class ChildSpec:
         _one_of("restart", self.restart, RESTARTS)
         if self.shutdown is not None:
             _seconds_or("shutdown", self.shutdown, (BRUTAL_KILL, INFINITY))
-        _seconds_or("restart_delay_s", self.restart_delay_s, ())
+        if self.type is not None:
+            _one_of("type", self.type, TYPES)
+        if self.backoff is not None and not isinstance(self.backoff, Backoff):
+            raise BadSpec(f"backoff={self.backoff!r} is not accepted; give a Backoff, or None.")
+        _whole("spares", self.spares)
+        if self.significant and self.restart == "permanent":
+            raise BadSpec(
+                f"Child {self.id!r} is significant and permanent, and would never end by itself; "
+                "accepted: 'transient', 'temporary'."
+            )
         if self.start_timeout_s is not None:
             _seconds_or("start_timeout_s", self.start_timeout_s, (INFINITY,), least=0.001)
         for option in RESERVED_OPTIONS:
@@ -142,9 +226,9 @@ class ChildSpec:
             raise BadSpec(f"start={self.start!r} is not accepted; give a class, a Ray actor class or a SupervisorSpec.")
 
     @property
-    def type(self) -> Literal["worker", "supervisor"]:
+    def is_supervisor(self) -> bool:
         """Whether the child is itself a supervisor."""
-        return "supervisor" if isinstance(self.start, SupervisorSpec) else "worker"
+        return self.type == "supervisor" or isinstance(self.start, SupervisorSpec)
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -156,7 +240,7 @@ class ChildSpec:
         """How the child is stopped, with the default of its type filled in."""
         if self.shutdown is not None:
             return self.shutdown
-        return WORKER_SHUTDOWN_S if self.type == "worker" else INFINITY
+        return WORKER_SHUTDOWN_S if not self.is_supervisor else INFINITY
 
     @property
     def start_timeout_or_none(self) -> float | None:
@@ -165,4 +249,4 @@ class ChildSpec:
             return None
         if self.start_timeout_s is not None:
             return float(self.start_timeout_s)
-        return START_TIMEOUT_S if self.type == "worker" else None
+        return START_TIMEOUT_S if not self.is_supervisor else None

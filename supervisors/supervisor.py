@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, cast
 
 from supervisors import messages as m
 from supervisors.backend import TreeNode
 from supervisors.child import Child, ChildInfo, Counts
 from supervisors.errors import BadSpec, SupervisorError
-from supervisors.spec import ChildSpec, Strategy, SupervisorSpec
+from supervisors.exits import Exit
+from supervisors.spec import AutoShutdown, ChildSpec, Strategy, SupervisorSpec
 
 
 class Link(Protocol):
@@ -58,9 +59,12 @@ class Supervisor:
         cls,
         *,
         strategy: Strategy = "one_for_one",
-        max_restarts: int = 1,
+        max_restarts: int | None = None,
         max_seconds: float = 5.0,
         children: Iterable[ChildSpec] = (),
+        auto_shutdown: AutoShutdown = "never",
+        max_children: int | None = None,
+        counts: Callable[[Exit], bool] | None = None,
         backend: str = "ray",
         name: str | None = None,
         namespace: str = "supervisors",
@@ -75,6 +79,9 @@ class Supervisor:
             max_restarts: See `SupervisorSpec`.
             max_seconds: See `SupervisorSpec`.
             children: Started now. On a failure those already started are stopped in reverse.
+            auto_shutdown: See `SupervisorSpec`.
+            max_children: See `SupervisorSpec`.
+            counts: See `SupervisorSpec`.
             backend: `"ray"`: supervisor and children are Ray actors.
             name: Registers it, and heads its children's names; None makes a unique one.
             namespace: Ray namespace of the supervisor and all below it.
@@ -90,8 +97,9 @@ class Supervisor:
             CallTimeout: Time ran out.
         """
         spec = SupervisorSpec(
-            strategy=strategy, max_restarts=max_restarts, max_seconds=max_seconds, children=tuple(children)
-        )
+            strategy=strategy, max_restarts=max_restarts, max_seconds=max_seconds, children=tuple(children),
+            auto_shutdown=auto_shutdown, max_children=max_children, counts=counts,
+        )  # fmt: skip
         if backend != "ray":
             raise BadSpec(f"backend={backend!r} is not known; accepted: 'ray'.")
         if detached and name is None:
@@ -124,34 +132,53 @@ class Supervisor:
         """
         return await cls.find(child.name, child.namespace)
 
-    async def start_child(self, spec: ChildSpec, *, timeout_s: float | None = None) -> Child:
+    async def start_child(
+        self, spec: ChildSpec | None = None, *, args: Iterable[Any] = (), timeout_s: float | None = None
+    ) -> Child | None:
         """Add a specification and start its child, in the last place.
+
+        Args:
+            spec: What to start; none under `simple_one_for_one`, which has its template.
+            args: Under `simple_one_for_one`, what comes after the template's arguments.
+            timeout_s: Seconds that the caller waits.
+
+        Returns:
+            The child; None if its start said `IGNORE`.
 
         Raises:
             AlreadyStarted: A child of that id runs.
             AlreadyPresent: The id is taken by a child that does not run, or is restarting.
+            MaxChildren: There are as many as there may be.
+            BadSpec: The specification does not go with this supervisor.
             StartError: The child's own start failed; its specification is not kept.
         """
-        return cast(Child, await self._call(m.StartChild(spec), timeout_s))
+        request = m.StartFromTemplate(tuple(args)) if spec is None else m.StartChild(spec)
+        return cast("Child | None", await self._call(request, timeout_s))
 
-    async def terminate_child(self, id: str, *, timeout_s: float | None = None) -> None:  # noqa: A002
+    async def terminate_child(self, child: str | Child, *, timeout_s: float | None = None) -> None:
         """Stop a child, also one that is restarting; fine if it is stopped. A temporary one's specification goes.
 
-        Raises:
-            ChildNotFound: There is none of that id.
-        """
-        await self._call(m.TerminateChild(id), timeout_s)
+        Args:
+            child: Its id; the child itself where children are started on demand.
+            timeout_s: Seconds that the caller waits.
 
-    async def restart_child(self, id: str, *, timeout_s: float | None = None) -> Child:  # noqa: A002
-        """Start a child that was terminated.
+        Raises:
+            ChildNotFound: There is no such child.
+            NotForDynamic: An id was given where children are started on demand.
+        """
+        await self._call(m.TerminateChild(child), timeout_s)
+
+    async def restart_child(self, id: str, *, timeout_s: float | None = None) -> Child | None:  # noqa: A002
+        """Start a child that was terminated; None if its start said `IGNORE`.
 
         Raises:
             Running: It runs.
             Restarting: It is being restarted.
             ChildNotFound: There is none of that id.
+            NotForDynamic: Children are started on demand here.
             StartError: Its start failed; the specification stays.
         """
-        return cast(Child, await self._call(m.RestartChild(id), timeout_s))
+        return cast("Child | None", await self._call(m.RestartChild(id), timeout_s))
 
     async def delete_child(self, id: str, *, timeout_s: float | None = None) -> None:  # noqa: A002
         """Remove the specification of a child that was terminated.
@@ -160,12 +187,28 @@ class Supervisor:
             Running: It runs.
             Restarting: It is being restarted.
             ChildNotFound: There is none of that id.
+            NotForDynamic: Children are started on demand here.
         """
         await self._call(m.DeleteChild(id), timeout_s)
 
     async def which_children(self, *, timeout_s: float | None = None) -> list[ChildInfo]:
         """The children, newest first."""
         return cast(list[ChildInfo], await self._call(m.WhichChildren(), timeout_s))
+
+    async def which_child(self, id: str, *, timeout_s: float | None = None) -> ChildInfo:  # noqa: A002
+        """One of them. Raises ChildNotFound."""
+        return cast(ChildInfo, await self._call(m.WhichChild(id), timeout_s))
+
+    async def update_specs(self, spec: SupervisorSpec, *, timeout_s: float | None = None) -> None:
+        """Other specifications and options from now on, as OTP's `code_change`.
+
+        Children that stay are not touched until their next restart, new ones are not started (`restart_child` does),
+        removed ones go on running.
+
+        Raises:
+            BadSpec: Children are started on demand here and not there, or the other way.
+        """
+        await self._call(m.UpdateSpecs(spec), timeout_s)
 
     async def count_children(self, *, timeout_s: float | None = None) -> Counts:
         """How many specifications, running children, supervisors and workers there are."""

@@ -7,12 +7,12 @@ from typing import Any
 from dspex_actors.config import Settings
 from dspex_actors.sessions.ray_host import HostActor
 from dspex_actors.sessions.ray_placement import NAMESPACE, PlacementActor, placement_handle
-from supervisors import AlreadyStarted, ChildSpec, Supervisor, SupervisorSpec
+from supervisors import AlreadyStarted, Backoff, ChildSpec, Supervisor, SupervisorSpec
 
 ROOT = "root"
 HOST_CPUS = 0.5
 """What a host asks of Ray: enough for the cluster autoscaler to see it."""
-RESTART_DELAY_S = 1.0
+RESTART_PAUSE = Backoff(1.0)
 """A new process costs a second of CPU, which a standby that has just taken over needs for what waited."""
 
 Json = dict[str, Any]
@@ -30,7 +30,7 @@ def children(settings: Settings) -> tuple[ChildSpec, ...]:
             kind="host",
             pass_name=True,
             options={"num_cpus": HOST_CPUS},
-            restart_delay_s=RESTART_DELAY_S,
+            backoff=RESTART_PAUSE,
         )
         for number in range(1, settings.hosts + settings.standby + 1)
     )
