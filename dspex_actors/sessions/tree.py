@@ -7,13 +7,12 @@ from typing import Any
 from dspex_actors.config import Settings
 from dspex_actors.sessions.ray_host import HostActor
 from dspex_actors.sessions.ray_placement import NAMESPACE, PlacementActor, placement_handle
-from supervisors import AlreadyStarted, Backoff, ChildSpec, Supervisor, SupervisorSpec
+from dspex_actors.sessions.restarts import RESTART_PAUSE, hosts_supervisor
+from supervisors import AlreadyStarted, ChildSpec, Supervisor
 
 ROOT = "root"
 HOST_CPUS = 0.5
 """What a host asks of Ray: enough for the cluster autoscaler to see it."""
-RESTART_PAUSE = Backoff(1.0)
-"""A new process costs a second of CPU, which a standby that has just taken over needs for what waited."""
 
 Json = dict[str, Any]
 
@@ -43,7 +42,7 @@ def children(settings: Settings) -> tuple[ChildSpec, ...]:
         pass_name=True,
         options={"num_cpus": 0},
     )
-    hosts = ChildSpec("hosts", start=SupervisorSpec(max_restarts=20, max_seconds=10, children=slots))
+    hosts = ChildSpec("hosts", start=hosts_supervisor(slots))
     return placement, hosts
 
 
