@@ -136,6 +136,12 @@ class SessionBusy(DspexError):
     code, status, title, retryable = "session_busy", 503, "Session busy", True
 
 
+class Quarantined(DspexError):
+    """The session broke too often; it takes no turns until somebody restarts it."""
+
+    code, status, title = "quarantined", 409, "Session quarantined"
+
+
 class DeadlineExceeded(DspexError):
     """Time ran out before the turn was done; nothing of it is in the state."""
 

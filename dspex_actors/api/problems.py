@@ -41,6 +41,7 @@ ADVICE = {
     "idempotency_mismatch": "Use a fresh Idempotency-Key for a new request.",
     "precondition_failed": "Read the session's newest turns, then decide again.",
     "mailbox_full": "Wait as Retry-After says, then send the turn again.",
+    "quarantined": "Restart the session with POST /v1/sessions/{id}/restart; the log has the cause.",
     "session_busy": "Wait as Retry-After says, then send the turn again.",
     "deadline_exceeded": "Send the turn again, with more time.",
     "cancelled": "Send the turn again if it is still wanted.",

@@ -29,13 +29,15 @@ from dspex_actors.errors import (
     OutputInvalid,
     PreconditionFailed,
     ProgramFailed,
+    Quarantined,
     SessionBusy,
     UnknownType,
 )
 
 _BODY: tuple[type[DspexError], ...] = (InvalidJson, BodyTooLarge, InvalidRequest)
 _TURN: tuple[type[DspexError], ...] = (
-    *(NotFound, IdempotencyMismatch, PreconditionFailed, MailboxFull, SessionBusy, DeadlineExceeded, Cancelled),
+    *(NotFound, IdempotencyMismatch, PreconditionFailed, MailboxFull, SessionBusy, Quarantined),
+    *(DeadlineExceeded, Cancelled),
     *(OutcomeUnknown, LMFailed, LMTimeout, LMRateLimited, OutputInvalid, ProgramFailed, HostLost, NoCapacity),
 )
 _MADE = (*_BODY, AlreadyExists, IdempotencyMismatch)
@@ -84,6 +86,11 @@ ROUTES: tuple[Route, ...] = (
         errors=_LIST,
     ),
     Route("GET", _SESSION, sessions.show, "Show a session", answer="Session", errors=_ONE),
+    Route(
+        *("POST", f"{_SESSION}/restart", sessions.restart, "Restart a session, out of quarantine too", "write"),
+        answer="Session",
+        errors=(NotFound, NoCapacity),
+    ),
     Route("DELETE", _SESSION, sessions.delete, "Delete a session", "write", status=204, errors=_ONE),
     Route(
         *("GET", f"{_SESSION}/turns", turns.index, "List a session's turns, oldest first"),

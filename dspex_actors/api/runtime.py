@@ -53,6 +53,11 @@ class Runtime(Protocol):
         """Remove it and all that is its. Raises NotFound."""
         ...
 
+    async def restart_session(self, tenant: str, session_id: str) -> Json:
+        """Let a session wake anew from its recorded turns, out of quarantine too; what runs in it is cancelled.
+        Raises NotFound, NoCapacity."""
+        ...
+
     async def predict(self, tenant: str, session_id: str, turn: TurnRequest) -> TurnAnswer:
         """Run a turn to its end. Cancelling this call leaves the turn running, unless it asked for
         `cancel_on_disconnect`."""

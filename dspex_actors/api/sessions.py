@@ -29,6 +29,11 @@ async def show(call: Call) -> Response:
     return json_response(await call.runtime.get_session(call.tenant, call.name("id", "session")))
 
 
+async def restart(call: Call) -> Response:
+    """Let a session wake anew from its recorded turns, out of quarantine too."""
+    return json_response(await call.runtime.restart_session(call.tenant, call.name("id", "session")))
+
+
 async def delete(call: Call) -> Response:
     """Remove a session and all that is its."""
     await call.runtime.delete_session(call.tenant, call.name("id", "session"))

@@ -13,7 +13,7 @@ from dspex_actors.errors import NotFound
 if TYPE_CHECKING:
     from dspex_actors.client.client import Session
 
-app = typer.Typer(name="session", help="Sessions: create, list, show, remove.", no_args_is_help=True)
+app = typer.Typer(name="session", help="Sessions: create, list, show, restart, remove.", no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(metavar="SESSION", help="The session's id.")]
 COLUMNS = ("id", "program", "version", "status", "turns", "lm", "host", "created_at")
@@ -71,6 +71,19 @@ def show(
     for turn in last:
         output.say(f"\nturn {turn['turn']}  {turn['completed_at']}  {turn['model']}")
         output.record({f"  {name}": value for name, value in {**turn["inputs"], **turn["outputs"]}.items()})
+
+
+@app.command()
+def restart(session: Id, url: Url = None, as_json: AsJson = False) -> None:
+    """Let a session wake anew from its recorded turns, out of quarantine too."""
+    from dspex_actors.cli.connection import connected
+
+    with connected(url, as_json) as client:
+        restarted = client.sessions.restart(session)
+    if as_json:
+        output.document(restarted)
+    else:
+        output.say(f"Restarted the session {session}.")
 
 
 @app.command()

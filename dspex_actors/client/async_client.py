@@ -83,6 +83,10 @@ class AsyncSessions:
         """One session. Raises NotFound."""
         return await self._driver.run(calls.fetch(calls.session_path(id)))
 
+    async def restart(self, id: str) -> Json:  # noqa: A002
+        """Let a session wake anew from its recorded turns, out of quarantine too. Raises NotFound, NoCapacity."""
+        return await self._driver.run(calls.restart(calls.session_path(id)))
+
     async def delete(self, id: str) -> None:  # noqa: A002
         """Remove a session and all that is its. Raises NotFound."""
         await self._driver.run(calls.remove(calls.session_path(id)))

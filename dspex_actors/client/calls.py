@@ -52,6 +52,11 @@ def create(path: str, **fields: object) -> Call[Json]:
     return Call("POST", path, _json, _encoded(body), new_ulid())
 
 
+def restart(path: str) -> Call[Json]:
+    """Restart the thing at a path."""
+    return Call("POST", f"{path}/restart", _json, None, new_ulid())
+
+
 def remove(path: str) -> Call[None]:
     """Delete the thing at a path."""
     return Call("DELETE", path, lambda answer: None)

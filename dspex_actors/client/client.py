@@ -82,6 +82,10 @@ class Sessions:
         """One session. Raises NotFound."""
         return self._driver.run(calls.fetch(calls.session_path(id)))
 
+    def restart(self, id: str) -> Json:  # noqa: A002
+        """Let a session wake anew from its recorded turns, out of quarantine too. Raises NotFound, NoCapacity."""
+        return self._driver.run(calls.restart(calls.session_path(id)))
+
     def delete(self, id: str) -> None:  # noqa: A002
         """Remove a session and all that is its. Raises NotFound."""
         self._driver.run(calls.remove(calls.session_path(id)))

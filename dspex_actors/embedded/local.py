@@ -75,6 +75,10 @@ class LocalTurns:
         """See `runtime.Turns`."""
         return self._host.peek([record.uid])[0]
 
+    async def restart(self, record: SessionRecord) -> None:
+        """See `runtime.Turns`."""
+        self._host.restart(record.uid, record.unit)
+
     def place(self, unit: str) -> Place:
         """See `runtime.Turns`."""
         return Place(self._host.name, None, self._epochs[unit])

@@ -40,6 +40,7 @@ class Kind(IntEnum):
     CREDIT = 9  # how many token events the reader has taken
     PING = 10  # nothing; answered by the same
     PEEK = 11  # uids; answered by the same with [status, restarts] of each
+    RESTART = 12  # uid, unit; answered by the same with whether the host serves it
 
 
 Frame = tuple[int, int, bool, Any, bytes]

@@ -12,7 +12,6 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,7 @@ from dspex_actors.clock import Clock, SystemClock
 from dspex_actors.errors import Cancelled, DeadlineExceeded, Draining, DspexError, Internal, Moved, OutcomeUnknown
 from dspex_actors.programs.call import ProgramCall
 from dspex_actors.resources.journal import Entry, Verdict
-from dspex_actors.sessions.activation import Activation, Ask, TokenLog, Woken, checked_inputs, moved, recall, wake
+from dspex_actors.sessions.activation import Activation, Ask, TokenLog, checked_inputs, moved
 from dspex_actors.sessions.events import (
     Abort,
     Arrive,
@@ -43,21 +42,23 @@ from dspex_actors.sessions.events import (
     Stop,
     Waiter,
 )
+from dspex_actors.sessions.guards import Guards
 from dspex_actors.sessions.inbox import Inbox
 from dspex_actors.sessions.journal import JournalWriter
 from dspex_actors.sessions.lease_wait import LeaseWait
 from dspex_actors.sessions.load import Load
 from dspex_actors.sessions.runner import Outcome, Run, Runner
-from dspex_actors.sessions.session import Session, Turn, unknown
+from dspex_actors.sessions.session import Turn, unknown
+from dspex_actors.sessions.waker import Found, Waker
 from dspex_actors.store.port import Lease, Store
+from supervisors import Exit
 
 if TYPE_CHECKING:
     from dspex_actors.programs.catalogue import Programs
 
 log = logging.getLogger(__name__)
 
-READERS = 2
-READ_TOGETHER = 4
+AGAIN = "Nothing of this turn is in its state; send it again."
 
 
 class Host:
@@ -69,22 +70,19 @@ class Host:
 
     def __init__(self, name: str, store: Store, programs: Programs, clock: Clock | None = None) -> None:
         self.name = name
-        self._store = store
-        self._programs = programs
         self._clock = clock or SystemClock()
         self._loop = asyncio.get_running_loop()
         self._inbox: Inbox[Callable[[], None]] = Inbox(self._loop, lambda call: call())
         self._runner = Runner()
         self._journal = JournalWriter(store, self._clock, self._on_verdict, self._on_stall)
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
+        self._waker = Waker(store, programs, self._inbox, self._activated)
+        self._guards = Guards(self._clock)
         self._leases: dict[str, int] = {}
         self._given_up: dict[str, int] = {}
         self._lease_wait = LeaseWait(self._loop, lambda waiter: self._refuse(waiter, moved()))
         self._active: dict[str, Activation] = {}
         self._owner: dict[Waiter, Activation | None] = {}
         self._left: set[Waiter] = set()
-        self._restarts: dict[str, int] = {}
-        self._to_read, self._is_reading = list[Activation](), False
         self._process = psutil.Process(os.getpid())
         self._draining = False
         self._idle = asyncio.Event()
@@ -111,6 +109,7 @@ class Host:
                 self._release(unit)
 
     def _release(self, unit: str) -> None:
+        self._guards.release(unit)
         for activation in [held for held in self._active.values() if held.unit == unit]:
             self._handle(activation, Release())
 
@@ -143,29 +142,17 @@ class Host:
     def _deliver(self, ask: Ask, waiter: Waiter, until: float) -> None:
         activation = self._active.get(ask.uid)
         if activation is None:
+            if (refusal := self._guards.refusal(ask.uid)) is not None:
+                self._refuse(waiter, refusal)
+                return
             activation = self._active[ask.uid] = Activation(ask.uid, ask.unit, ask.epoch)
-            self._to_read.append(activation)
-            if not self._is_reading:
-                self._is_reading = True
-                self._loop.call_soon(self._read)
+            self._waker.wake(activation)
         if activation.session is None:
             activation.backlog.append((ask, waiter, until))
         else:
             self._arrive(activation, ask, waiter, until)
 
-    def _read(self) -> None:
-        """Read a few of those that woke, the next few when these have begun: after a takeover many wake at once."""
-        group, self._to_read = self._to_read[:READ_TOGETHER], self._to_read[READ_TOGETHER:]
-        self._readers.submit(self._read_group, group)
-
-    def _read_group(self, group: list[Activation]) -> None:
-        found = [(one, wake(self._store, self._programs, one)) for one in group]
-        self._inbox.put(partial(self._activated, found))
-
-    def _activated(self, found: list[tuple[Activation, Woken | DspexError]]) -> None:
-        self._is_reading = bool(self._to_read)
-        if self._is_reading:
-            self._loop.call_soon(self._read)
+    def _activated(self, found: Found) -> None:
         for activation, woken in found:
             if isinstance(woken, DspexError):
                 self._fail_backlog(activation, woken)
@@ -234,8 +221,10 @@ class Host:
         try:
             for effect in session.handle(event):
                 self._perform(activation, effect)
-        except Exception:
-            self._restart(activation, turn)
+        except Exception as error:
+            log.exception("session %s broke and starts again from its journal", activation.uid)
+            self._guards.crashed(activation.uid, activation.unit, Exit("crash", type(error).__name__))
+            self._abandon(activation, turn, Internal(f"The session broke. {AGAIN}"))
 
     def _perform(self, activation: Activation, effect: Effect) -> None:
         match effect:
@@ -251,7 +240,8 @@ class Host:
                 self._journal.record(failed)
             case Recall():
                 assert activation.session is not None
-                self._readers.submit(self._recall, activation, activation.session, effect)
+                recalled = partial(self._recalled, activation, effect.waiter)
+                self._waker.recall(activation.session, effect, recalled)
             case Abort(token):
                 if token in activation.runs:
                     self._runner.abort(activation.runs[token])
@@ -314,11 +304,6 @@ class Host:
         else:
             self._handle(activation, Ran(token, outcome.outputs, outcome.usage, outcome.model, now))
 
-    def _recall(self, activation: Activation, session: Session, wanted: Recall) -> None:
-        """In a reader's thread: answer from the journal."""
-        answer = recall(self._store, session, wanted)
-        self._inbox.put(lambda: self._recalled(activation, wanted.waiter, answer))
-
     def _recalled(self, activation: Activation, waiter: Waiter, answer: bytes | DspexError) -> None:
         if waiter not in activation.timers:
             return  # the session broke meanwhile, and told everybody
@@ -342,21 +327,29 @@ class Host:
             self._handle(activation, event)
 
     # When things break, and the end ----------------------------------------------------------------------------
-    def _restart(self, activation: Activation, turn: Turn | None) -> None:
-        """The core broke its own invariants: forget it; the next message wakes the session from its committed state.
+    def restart(self, uid: str, unit: str) -> bool:
+        """Somebody restarts the session, out of quarantine too; whether its unit is this host's."""
+        if unit not in self._leases:
+            return False
+        self._guards.restarted(uid, unit)
+        activation = self._active.get(uid)
+        if activation is not None:
+            turn = activation.session.current if activation.session is not None else None
+            self._fail_backlog(activation, Cancelled(f"The session was restarted. {AGAIN}"))
+            self._abandon(activation, turn, Cancelled(f"The session was restarted. {AGAIN}"))
+        return True
+
+    def _abandon(self, activation: Activation, turn: Turn | None, error: DspexError) -> None:
+        """Forget the session's core; the next message wakes it from its committed state.
 
         `turn` is what was current before: once it has an entry, the writer may make it a part of that state.
         """
-        log.exception("session %s crashed and restarts from its journal", activation.uid)
-        self._restarts[activation.uid] = self._restarts.get(activation.uid, 0) + 1
         for run in activation.runs.values():
             self._runner.abort(run)
         self._forget(activation.uid)
         for waiter in list(activation.timers):
-            error: DspexError = Internal("The session restarted. Nothing of this turn is in its state; send it again.")
-            if turn is not None and turn.entry is not None and waiter in turn.waiters:
-                error = unknown(turn.turn_id)
-            self._reply(activation, waiter, error, False)
+            recorded = turn is not None and turn.entry is not None and waiter in turn.waiters
+            self._reply(activation, waiter, unknown(turn.turn_id) if turn and recorded else error, False)
 
     def _forget(self, uid: str) -> None:
         activation = self._active.pop(uid, None)
@@ -366,13 +359,15 @@ class Host:
                 self._owner.pop(waiter, None)
 
     def peek(self, uids: Sequence[str]) -> list[tuple[str, int]]:
-        """The status (`idle`, `busy`, `passive`) and restarts of each session."""
+        """The status (`idle`, `busy`, `passive`, `quarantined`) and restarts of each session."""
         found = []
         for uid in uids:
             active = self._active.get(uid)
             session = active.session if active is not None else None
             status = "passive" if active is None else "busy" if session is None or session.busy else "idle"
-            found.append((status, self._restarts.get(uid, 0)))
+            if self._guards.refusal(uid) is not None:
+                status = "quarantined"
+            found.append((status, self._guards.restarts(uid)))
         return found
 
     def load(self) -> Load:
@@ -394,7 +389,7 @@ class Host:
         self._draining = True
         await asyncio.to_thread(self._journal.close)
         await asyncio.to_thread(self._runner.close)
-        self._readers.shutdown(wait=False, cancel_futures=True)
+        self._waker.close()
         self._active.clear()
         for waiter in list(self._owner):
             self._refuse(waiter, OutcomeUnknown("The service stopped before the turn's answer came. Ask by its key."))

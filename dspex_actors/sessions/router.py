@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from dspex_actors.errors import DeadlineExceeded, from_problem
+from dspex_actors.errors import DeadlineExceeded, NoCapacity, from_problem
 from dspex_actors.resources.session import SessionRecord
 from dspex_actors.resources.turn import TurnAnswer, TurnEvent, TurnRequest
 from dspex_actors.sessions.activation import Ask
@@ -33,7 +33,7 @@ GRACE_S = 0.5
 """The host tells of an expired turn itself; only when it stays silent the router does."""
 RETRY_S = 0.05
 RECONNECT_S = (0.01, 0.02, 0.05, 0.1, 0.25, 0.5)
-PEEK_S = 2.0
+ANSWER_S = 2.0
 
 
 @dataclass(slots=True, eq=False)
@@ -62,7 +62,7 @@ class Router:
         self._numbers = 0
         self._turns: dict[int, Outstanding] = {}
         self._lines: dict[str, dict[int, Outstanding]] = {}
-        self._peeks: dict[int, asyncio.Future[list[tuple[str, int]]]] = {}
+        self._questions: dict[int, asyncio.Future[Any]] = {}
 
     # The table -------------------------------------------------------------------------------------------------
     @property
@@ -134,20 +134,30 @@ class Router:
 
     async def peek(self, record: SessionRecord) -> tuple[str, int]:
         """Status and restarts of a session, from its host; `passive` when no host can say."""
+        found = await self._question(record, Kind.PEEK, [record.uid])
+        status, restarts = found[0] if found else ("passive", 0)
+        return status, restarts
+
+    async def restart(self, record: SessionRecord) -> None:
+        """Restart a session on its host. Raises NoCapacity when no host serves it at the moment."""
+        if not await self._question(record, Kind.RESTART, [record.uid, record.unit]):
+            raise NoCapacity("No host serves this session at the moment. Try again.", retry_after_s=1)
+
+    async def _question(self, record: SessionRecord, kind: Kind, head: Any) -> Any:
+        """What the session's host answers; None when no host can say."""
         link = self._links.get(self.place(record.unit).host or "")
         if link is None or not link.ready:
-            return "passive", 0
+            return None
         self._numbers += 1
         number = self._numbers
-        self._peeks[number] = answer = self._loop.create_future()
+        self._questions[number] = answer = self._loop.create_future()
         try:
-            link.send(Kind.PEEK, number, [record.uid])
-            status, restarts = (await asyncio.wait_for(answer, PEEK_S))[0]
+            link.send(kind, number, head)
+            return await asyncio.wait_for(answer, ANSWER_S)
         except TimeoutError:
-            return "passive", 0
+            return None
         finally:
-            self._peeks.pop(number, None)
-        return status, restarts
+            self._questions.pop(number, None)
 
     def _enter(self, record: SessionRecord, turn: TurnRequest) -> tuple[int, Outstanding]:
         self._numbers += 1
@@ -261,10 +271,10 @@ class Router:
         self._send_waiting()
 
     def _frame(self, link: Link, kind: Kind, number: int, head: Any, body: bytes) -> None:
-        if kind is Kind.PEEK:
-            peek = self._peeks.get(number)
-            if peek is not None and not peek.done():
-                peek.set_result(head)
+        if kind in (Kind.PEEK, Kind.RESTART):
+            question = self._questions.get(number)
+            if question is not None and not question.done():
+                question.set_result(head)
             return
         outstanding = self._turns.get(number)
         if outstanding is None or outstanding.link is not link:

@@ -51,6 +51,10 @@ class Turns(Protocol):
         """Status and restarts of a session."""
         ...
 
+    async def restart(self, record: SessionRecord) -> None:
+        """Restart a session, out of quarantine too. Raises NoCapacity."""
+        ...
+
     def place(self, unit: str) -> Place:
         """Where the unit is served."""
         ...
@@ -135,6 +139,12 @@ class SessionRuntime:
         """See `Runtime`."""
         self._records.pop((tenant, session_id), None)
         await self._db(self._store.delete_session, tenant, session_id)
+
+    async def restart_session(self, tenant: str, session_id: str) -> Json:
+        """See `Runtime`."""
+        record = await self._record_now(tenant, session_id)
+        await self._turns.restart(record)
+        return await self._public(record)
 
     async def _public(self, record: SessionRecord) -> Json:
         host, node, epoch = self._turns.place(record.unit)

@@ -125,6 +125,8 @@ class HostServer:
             self._host.ask(ask, waiter)
         elif kind is Kind.PEEK:
             link.send(Kind.PEEK, stream, self._host.peek(head))
+        elif kind is Kind.RESTART:
+            link.send(Kind.RESTART, stream, self._host.restart(*head))
         elif (known := waiters.get(stream)) is not None:
             if kind is Kind.CREDIT:
                 known.credit(head)

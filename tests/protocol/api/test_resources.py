@@ -57,6 +57,18 @@ def test_a_session_is_created_shown_listed_and_deleted(over: Any) -> None:
     over(scenario)
 
 
+def test_a_session_is_restarted(over: Any) -> None:
+    """It is shown, one restart on; one that is not there is not found."""
+
+    async def scenario(client: httpx.AsyncClient) -> None:
+        restarted = await client.post("/v1/sessions/s/restart")
+        assert (restarted.status_code, restarted.json()["id"], restarted.json()["restarts"]) == (200, "s", 1)
+        assert (await client.post(PREDICT, json=INPUTS)).json()["turn"] == 1
+        assert (await client.post("/v1/sessions/none/restart")).status_code == 404
+
+    over(scenario)
+
+
 def test_a_turn_is_answered_and_found_again(over: Any) -> None:
     """By its number, by its key, in the list."""
 

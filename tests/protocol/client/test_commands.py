@@ -77,6 +77,8 @@ def test_sessions_are_created_listed_shown_and_removed(client: Client) -> None:
     assert [turn["turn"] for turn in shown["last_turns"]] == [2, 3]
     assert "bob" in [session["id"] for session in json_of(dspex("session", "ls", "--json"))]
     assert "bob" in dspex("session", "ls").stdout
+    assert json_of(dspex("session", "restart", "bob", "--json"))["restarts"] == 1
+    assert "Restarted the session bob" in dspex("session", "restart", "bob").stdout
     assert dspex("session", "rm", "bob").exit_code == 0
 
 

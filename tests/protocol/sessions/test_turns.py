@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from dspex_actors.errors import OutcomeUnknown
+from dspex_actors.errors import NoCapacity, OutcomeUnknown
 from dspex_actors.resources.turn import TurnAnswer
 from dspex_actors.sessions import router as router_module
 from dspex_actors.sessions.frames import PIECE_BYTES
@@ -176,6 +176,34 @@ def test_a_peek_tells_what_a_session_does() -> None:
             node.program.gate("g").open()
             await turn
             assert await wired.router.peek(alice) == ("idle", 0)
+
+    asyncio.run(scenario())
+
+
+def test_a_restart_reaches_the_session_on_its_host() -> None:
+    """What ran in it is cancelled; it wakes anew with the next turn, and the restart is counted."""
+
+    async def scenario() -> None:
+        async with serving() as (wired, node, alice):
+            turn = asyncio.ensure_future(wired.code(alice, "t1", gate="g"))
+            await until(lambda: node.program.gate("g").reached == 1)
+            await wired.router.restart(alice)
+            assert await turn == "cancelled"
+            assert await wired.router.peek(alice) == ("passive", 1)
+            assert (await wired.predict(alice, "t2"))["turn"] == 1
+            await wired.nothing_left()
+
+    asyncio.run(scenario())
+
+
+def test_a_restart_that_no_host_can_do_says_so() -> None:
+    """It is not silently left out."""
+
+    async def scenario() -> None:
+        async with serving() as (wired, node, alice):
+            node.host.disown([alice.unit])
+            with pytest.raises(NoCapacity, match="Try again"):
+                await wired.router.restart(alice)
 
     asyncio.run(scenario())
 

@@ -124,7 +124,7 @@ class Wires:
 
     async def nothing_left(self) -> None:
         """Every table is empty again, soon."""
-        await until(lambda: not self.router._turns and not self.router._lines and not self.router._peeks)
+        await until(lambda: not self.router._turns and not self.router._lines and not self.router._questions)
         for name in self.alive:
             await until(lambda node=self.nodes[name]: not node.waiters() and not node.host._owner)  # type: ignore[misc]
 

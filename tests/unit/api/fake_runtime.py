@@ -100,7 +100,14 @@ class FakeRuntime:
         session_id = spec.id or f"s{len(self.sessions) + 1}"
         if session_id in self.sessions:
             raise AlreadyExists("This id is taken.")
-        shown = {"id": session_id, "program": program.spec.name, "version": 1, "status": "passive", "turns": 0}
+        shown = {
+            "id": session_id,
+            "program": program.spec.name,
+            "version": 1,
+            "status": "passive",
+            "turns": 0,
+            "restarts": 0,
+        }
         self.sessions[session_id], self.turns_of[session_id] = shown, []
         return self._once(idempotency, shown)
 
@@ -111,6 +118,12 @@ class FakeRuntime:
     async def get_session(self, tenant: str, session_id: str) -> dict[str, Any]:
         """By id."""
         return _found(self.sessions, session_id)
+
+    async def restart_session(self, tenant: str, session_id: str) -> dict[str, Any]:
+        """Counts."""
+        session = _found(self.sessions, session_id)
+        session["restarts"] += 1
+        return session
 
     async def delete_session(self, tenant: str, session_id: str) -> None:
         """And its turns."""

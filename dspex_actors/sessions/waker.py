@@ -1,0 +1,72 @@
+"""Reading sessions for a host, in a few threads of their own: waking them, and recalling recorded turns."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING
+
+from dspex_actors.errors import DspexError
+from dspex_actors.sessions.activation import Activation, Woken, recall, wake
+from dspex_actors.sessions.events import Recall
+from dspex_actors.sessions.inbox import Inbox
+from dspex_actors.sessions.session import Session
+from dspex_actors.store.port import Store
+
+if TYPE_CHECKING:
+    from dspex_actors.programs.catalogue import Programs
+
+READERS = 2
+READ_TOGETHER = 4
+
+Found = list[tuple[Activation, Woken | DspexError]]
+
+
+class Waker:
+    """Used on the host's loop; what was read comes back there, through the host's inbox."""
+
+    def __init__(
+        self, store: Store, programs: Programs, inbox: Inbox[Callable[[], None]], woken: Callable[[Found], None]
+    ) -> None:
+        self._store, self._programs = store, programs
+        self._inbox = inbox
+        self._woken = woken
+        self._loop = asyncio.get_running_loop()
+        self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
+        self._to_read, self._is_reading = list[Activation](), False
+
+    def wake(self, activation: Activation) -> None:
+        """Read a session, together with others that wake in this moment."""
+        self._to_read.append(activation)
+        if not self._is_reading:
+            self._is_reading = True
+            self._loop.call_soon(self._read)
+
+    def recall(self, session: Session, wanted: Recall, done: Callable[[bytes | DspexError], None]) -> None:
+        """Read a recorded answer."""
+        self._threads.submit(self._recall, session, wanted, done)
+
+    def close(self) -> None:
+        """Read no more; what is being read is not waited for."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _read(self) -> None:
+        """Read a few of those that woke, the next few when these have begun: after a takeover many wake at once."""
+        group, self._to_read = self._to_read[:READ_TOGETHER], self._to_read[READ_TOGETHER:]
+        self._threads.submit(self._read_group, group)
+
+    def _read_group(self, group: list[Activation]) -> None:
+        found = [(one, wake(self._store, self._programs, one)) for one in group]
+        self._inbox.put(partial(self._done, found))
+
+    def _done(self, found: Found) -> None:
+        self._is_reading = bool(self._to_read)
+        if self._is_reading:
+            self._loop.call_soon(self._read)
+        self._woken(found)
+
+    def _recall(self, session: Session, wanted: Recall, done: Callable[[bytes | DspexError], None]) -> None:
+        answer = recall(self._store, session, wanted)
+        self._inbox.put(partial(done, answer))
