@@ -11,26 +11,49 @@ children are objects of this process, in `ray_backend` Ray actors; `supervisor` 
 
 from __future__ import annotations
 
+from supervisors.address import Address
 from supervisors.backoff import Backoff
 from supervisors.child import Child, ChildInfo, Counts
 from supervisors.errors import (
     AlreadyPresent,
+    AlreadyRegistered,
     AlreadyStarted,
     BadSpec,
     CallTimeout,
+    ChildCrashed,
+    ChildGone,
     ChildNotFound,
     FailedToStartChild,
     MaxChildren,
+    NoMembers,
+    NotAProcess,
+    NotBeating,
     NotForDynamic,
+    NotJoined,
+    NotRegistered,
+    NotStarted,
+    NotYourMonitor,
+    RegistryDown,
     Restarting,
     Running,
+    StaleEpoch,
     StartError,
     SupervisorDown,
     SupervisorError,
     SupervisorStopping,
+    UnknownMethod,
 )
 from supervisors.exits import Exit
+from supervisors.groups import Groups
+from supervisors.happenings import Happenings
+from supervisors.local_ref import LocalRef, local_ref
+from supervisors.monitors import Watcher, monitor
+from supervisors.observe import Happening
+from supervisors.partitions import PartitionedSupervisor
 from supervisors.process import IGNORE, Process
+from supervisors.registry import Registry, Via, keeper_spec
+from supervisors.render import render
+from supervisors.signals import Down, MonitorRef
 from supervisors.spec import BRUTAL_KILL, INFINITY, ChildSpec, SupervisorSpec
 from supervisors.supervisor import Supervisor
 
@@ -38,27 +61,55 @@ __all__ = [
     "BRUTAL_KILL",
     "IGNORE",
     "INFINITY",
+    "Address",
     "AlreadyPresent",
+    "AlreadyRegistered",
     "AlreadyStarted",
     "Backoff",
     "BadSpec",
     "CallTimeout",
     "Child",
+    "ChildCrashed",
+    "ChildGone",
     "ChildInfo",
     "ChildNotFound",
     "ChildSpec",
     "Counts",
+    "Down",
     "Exit",
     "FailedToStartChild",
+    "Groups",
+    "Happening",
+    "Happenings",
+    "LocalRef",
     "MaxChildren",
+    "MonitorRef",
+    "NoMembers",
+    "NotAProcess",
+    "NotBeating",
     "NotForDynamic",
+    "NotJoined",
+    "NotRegistered",
+    "NotStarted",
+    "NotYourMonitor",
+    "PartitionedSupervisor",
     "Process",
+    "Registry",
+    "RegistryDown",
     "Restarting",
     "Running",
+    "StaleEpoch",
     "StartError",
     "Supervisor",
     "SupervisorDown",
     "SupervisorError",
     "SupervisorSpec",
     "SupervisorStopping",
+    "UnknownMethod",
+    "Via",
+    "Watcher",
+    "keeper_spec",
+    "local_ref",
+    "monitor",
+    "render",
 ]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from supervisors.messages import Exited, Started, StartFailed
+from supervisors.messages import Exited, Ignored, Started, StartFailed
 from supervisors.spec import ChildSpec, Shutdown
 
-Report = Started | StartFailed | Exited
+Report = Started | Ignored | StartFailed | Exited
 TreeNode = dict[str, Any]  # plain data for JSON: see Server.tree
 
 
@@ -16,7 +16,7 @@ class Backend(Protocol):
     """Starts, watches and stops children. Reports arrive in the loop that `open` was called in."""
 
     async def open(self, report: Callable[[Report], None]) -> None:
-        """Begin to watch; from now on every instance that starts ends in exactly one `StartFailed` or `Exited`."""
+        """Begin to watch; every instance that starts ends in exactly one `StartFailed`, `Ignored` or `Exited`."""
         ...
 
     def start(self, id: str, instance: int, spec: ChildSpec) -> None:  # noqa: A002

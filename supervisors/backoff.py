@@ -49,5 +49,7 @@ class Backoff:
     def wait_s(self, tries: int) -> float:
         """Seconds before the next restart when `tries` were made since it was last quiet, without jitter."""
         longest = self.first_s if self.max_s is None else self.max_s
-        # A large exponent would overflow long after the wait has reached its longest.
-        return float(min(longest, self.first_s * self.factor ** min(tries, 64)))
+        try:
+            return float(min(longest, self.first_s * self.factor**tries))
+        except OverflowError:  # long after the wait has reached its longest
+            return float(longest if self.first_s else 0.0)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from supervisors import messages as m
-from supervisors.child import Child
+from supervisors.child import Child, ChildInfo
 from supervisors.errors import (
     AlreadyPresent,
     AlreadyStarted,
@@ -20,8 +20,8 @@ from supervisors.errors import (
     SupervisorError,
 )
 from supervisors.exits import Exit
-from supervisors.spec import ChildSpec
-from supervisors.state import Current, Slot, State, counts_of, info_of, start, stop_child
+from supervisors.spec import ChildSpec, SupervisorSpec
+from supervisors.state import Current, Slot, State, counts_of, info_of, settle_stopped, start, stop_child
 
 
 def read(state: State, request: m.Request) -> Any:
@@ -32,10 +32,14 @@ def read(state: State, request: m.Request) -> Any:
         case m.CountChildren():
             return counts_of(state)
         case m.WhichChild(id_):
-            slot = None if state.spec.is_dynamic else state.slots.get(id_)
-            return ChildNotFound(id_) if slot is None else info_of(state, slot)
+            return _which_child(state, id_)
         case _:
             return None
+
+
+def _which_child(state: State, id_: str) -> ChildInfo | SupervisorError:
+    slot = None if state.spec.is_dynamic or not isinstance(id_, str) else state.slots.get(id_)
+    return ChildNotFound(id_) if slot is None else info_of(state, slot)
 
 
 def begin(state: State, call: m.Call) -> list[m.Effect]:
@@ -55,7 +59,7 @@ def begin(state: State, call: m.Call) -> list[m.Effect]:
             case m.UpdateSpecs():
                 return _update_specs(state, call.ref, call.request)
             case _:
-                return []
+                raise BadSpec(f"{call.request!r} is no request; accepted: the requests of supervisors.messages.")
     except SupervisorError as error:
         return [m.Reply(call.ref, error)]
 
@@ -85,6 +89,8 @@ def _start_from_template(state: State, ref: int, args: tuple[Any, ...]) -> list[
         raise BadSpec(
             f"A supervisor of strategy {state.spec.strategy!r} has no template; give start_child a ChildSpec."
         )
+    if not isinstance(args, tuple | list):
+        raise BadSpec(f"args={args!r} is not accepted; give a tuple or a list.")
     template = state.spec.children[0]
     return _start_on_demand(state, ref, replace(template, args=(*template.args, *args)))
 
@@ -107,14 +113,14 @@ def _terminate_child(state: State, ref: int, child: str | Child) -> list[m.Effec
     if slot.alive:
         state.current = Current(ref, slot.key)
         return stop_child(slot)
-    slot.status, slot.child = "stopped", None
-    if slot.spec.restart == "temporary" or state.spec.is_dynamic:
-        del state.slots[slot.key]
+    settle_stopped(state, slot)
     return [m.Reply(ref, None)]
 
 
 def _slot_of(state: State, child: str | Child) -> Slot:
     """Where children are started on demand, a child is named by itself: their ids need not differ."""
+    if not isinstance(child, str | Child):
+        raise BadSpec(f"child={child!r} is not accepted; give its id, or the Child that start_child answered.")
     if not state.spec.is_dynamic:
         id_ = child.id if isinstance(child, Child) else child
         slot = state.slots.get(id_)
@@ -131,7 +137,7 @@ def _slot_of(state: State, child: str | Child) -> Slot:
 
 def _restart_child(state: State, ref: int, id_: str) -> list[m.Effect]:
     slot = _stopped_slot(state, id_)
-    state.current = Current(ref, id_)
+    state.current, slot.tries = Current(ref, id_), 0
     return start(state, slot, "starting")
 
 
@@ -143,7 +149,7 @@ def _delete_child(state: State, ref: int, id_: str) -> list[m.Effect]:
 def _stopped_slot(state: State, id_: str) -> Slot:
     if state.spec.is_dynamic:
         raise NotForDynamic(state.spec.strategy)
-    slot = state.slots.get(id_)
+    slot = state.slots.get(id_) if isinstance(id_, str) else None
     if slot is None:
         raise ChildNotFound(id_)
     if slot.status != "stopped":
@@ -153,14 +159,21 @@ def _stopped_slot(state: State, id_: str) -> Slot:
 
 def _update_specs(state: State, ref: int, update: m.UpdateSpecs) -> list[m.Effect]:
     """Those that stay get their new specification, new ones are not started, removed ones go on running."""
-    if update.spec.is_dynamic != state.spec.is_dynamic:
-        raise BadSpec("A supervisor that starts children on demand cannot become one that does not, or the other way.")
-    state.spec = update.spec
-    if not update.spec.is_dynamic:
-        old, state.slots = state.slots, {}
-        for spec in update.spec.children:
-            slot = old.pop(spec.id) if spec.id in old else Slot(spec.id, spec)
-            slot.spec = spec
-            state.slots[spec.id] = slot
-        state.slots |= old
+    spec, old = update.spec, state.slots
+    if not isinstance(spec, SupervisorSpec):
+        raise BadSpec(f"update_specs takes a SupervisorSpec, not {type(spec).__name__}.")
+    if spec.strategy != state.spec.strategy and (spec.is_dynamic or state.spec.is_dynamic):
+        raise BadSpec(
+            f"A supervisor of strategy {state.spec.strategy!r} cannot become one of strategy {spec.strategy!r}; "
+            "start another one."
+        )
+    if spec.strategy == "simple_one_for_one":
+        template = spec.children[0]
+        new = {key: replace(template, args=slot.spec.args) for key, slot in old.items()}
+    else:
+        new = {child.id: child for child in spec.children}
+    state.slots = {key: old.get(key) or Slot(key, child) for key, child in new.items()} | old
+    for key, child in new.items():
+        state.slots[key].spec = child
+    state.spec = spec
     return [m.Reply(ref, None)]

@@ -2,7 +2,7 @@
 
 Pure: no I/O, no clock, no randomness, no Ray. It changes only the state that it is given; the same events with the
 same stamps give the same effects. Read it from the top: the table, `step`, then one function for each event. Calls are
-in `calls`, the state in `state`.
+in `calls`, a second life in `adoption`, the state in `state`.
 """
 
 from __future__ import annotations
@@ -11,14 +11,24 @@ from collections import deque
 from typing import Any, Literal
 
 from supervisors import messages as m
+from supervisors.adoption import take_over
 from supervisors.calls import begin, call_failed, read
 from supervisors.errors import FailedToStartChild, SupervisorStopping
-from supervisors.exits import SHUTDOWN, Exit
+from supervisors.exits import NOT_FOUND, SHUTDOWN, Exit
 from supervisors.intensity import add_restart, exceeded
 from supervisors.spec import GROUP_STRATEGIES, RestartType
-from supervisors.state import Group, Slot, State, start, stop_child
-
-NOT_FOUND = Exit("noproc", "it was gone when its supervisor came back")
+from supervisors.state import (
+    NOBODY,
+    Group,
+    Slot,
+    State,
+    Status,
+    retry,
+    settle_stopped,
+    start,
+    stays,
+    stop_child,
+)
 
 
 def after_exit(restart: RestartType, reason: Exit) -> Literal["restart", "keep", "drop"]:
@@ -45,23 +55,28 @@ def step(state: State, event: m.Event, now: float) -> list[m.Effect]:
     Returns:
         What to do, in this order.
     """
+    state.now = now
+    return _take_in(state, event)
+
+
+def _take_in(state: State, event: m.Event) -> list[m.Effect]:
     match event:
         case m.Init():
-            return _init(state, event, now)
+            return _init(state, event)
         case m.Call():
             return _call(state, event)
         case m.Stop(reason):
-            return _stop(state, m.Leave(reason))
+            return _asked_to_stop(state, m.Leave(reason))
         case m.Started():
-            return _started(state, event, now)
+            return _started(state, event)
         case m.Ignored():
             return _ignored(state, event)
         case m.StartFailed():
             return _start_failed(state, event)
         case m.Exited():
-            return _exited(state, event, now)
+            return _exited(state, event)
         case m.TryAgain():
-            return _try_again(state, event, now)
+            return _try_again(state, event)
 
 
 def _mine(state: State, event: m.Started | m.Ignored | m.StartFailed | m.Exited | m.TryAgain) -> Slot | None:
@@ -72,17 +87,12 @@ def _mine(state: State, event: m.Started | m.Ignored | m.StartFailed | m.Exited 
 # Init
 
 
-def _init(state: State, event: m.Init, now: float) -> list[m.Effect]:
-    """Take over what lives from a former life; what should live and does not has exited meanwhile."""
-    for slot in state.slots.values():
-        if slot.key in event.found:
-            slot.instance, slot.child = event.found[slot.key]
-            slot.status, slot.alive, slot.since = "running", True, now
-        elif slot.instance and slot.status != "stopped":
-            slot.status = "running"
-            reason = event.lost.get(slot.key, NOT_FOUND)
-            state.deferred.append((m.Exited(slot.key, slot.instance, reason), now))
-    return _init_next(state)
+def _init(state: State, event: m.Init) -> list[m.Effect]:
+    state.begun = True
+    taken = take_over(state, event)
+    if state.leave is not None:
+        return taken + _stop(state, state.leave)
+    return taken + _init_next(state)
 
 
 def _init_next(state: State) -> list[m.Effect]:
@@ -90,15 +100,14 @@ def _init_next(state: State) -> list[m.Effect]:
     if state.to_start:
         return start(state, state.slots[state.to_start.popleft()], "starting")
     state.phase = "running"
-    return [m.Ready(), *_go_on(state)]
+    return [m.Ready(), *(_group_next(state) if state.group else _go_on(state))]
 
 
 def _go_on(state: State) -> list[m.Effect]:
     """What had to wait, in order, for as long as nothing else begins: exits and retries, then calls."""
     effects: list[m.Effect] = []
     while state.deferred and not _is_busy(state):
-        event, at = state.deferred.popleft()
-        effects += step(state, event, at)
+        effects += _take_in(state, state.deferred.popleft())
     while state.waiting and state.current is None and state.group is None and state.phase == "running":
         effects += begin(state, state.waiting.popleft())
     return effects
@@ -114,12 +123,12 @@ def _is_busy(state: State) -> bool:
 # What the backend reports
 
 
-def _started(state: State, event: m.Started, now: float) -> list[m.Effect]:
+def _started(state: State, event: m.Started) -> list[m.Effect]:
     slot = _mine(state, event)
     if slot is None or slot.status == "stopping":
         return []
-    slot.status, slot.child, slot.since = "running", event.child, now
-    return _next(state, slot.key, event.child)
+    was, slot.status, slot.child, slot.since = slot.status, "running", event.child, state.now
+    return _next(state, slot.key, was, event.child)
 
 
 def _ignored(state: State, event: m.Ignored) -> list[m.Effect]:
@@ -130,18 +139,17 @@ def _ignored(state: State, event: m.Ignored) -> list[m.Effect]:
     slot.alive = False
     if slot.status == "stopping":
         return _stopped(state, slot)
-    slot.status = "stopped"
-    if slot.spec.restart == "temporary" or state.spec.is_dynamic:
-        del state.slots[slot.key]
-    return _next(state, slot.key, None)
+    was = slot.status
+    settle_stopped(state, slot)
+    return _next(state, slot.key, was, None)
 
 
-def _next(state: State, key: str, answer: Any) -> list[m.Effect]:
+def _next(state: State, key: str, was: Status, answer: Any) -> list[m.Effect]:
     """A start ended well: go on with whatever it was a part of."""
     if state.phase == "init":
-        return _init_next(state)
+        return _init_next(state) if was == "starting" else []
     if state.group is not None:
-        return _group_next(state)
+        return _group_next(state) if state.group.starting == key else []
     return answer_call(state, key, answer)
 
 
@@ -152,17 +160,16 @@ def _start_failed(state: State, event: m.StartFailed) -> list[m.Effect]:
     slot.alive, slot.last_exit = False, event.reason
     if slot.status == "stopping" or state.phase == "stopping":
         return _stopped(state, slot)
-    if state.phase == "init":
-        return _stop(state, m.Leave(SHUTDOWN, FailedToStartChild(slot.spec.id, event.reason)))
-    if state.group is not None:
-        state.group = None
-        return [*_retry(slot), *_go_on(state)]
     if slot.status == "restarting":
-        return _retry(slot)
+        _end_group(state, slot.key)
+        return [*retry(slot), *_go_on(state)]
+    if state.phase == "init":
+        slot.status = "stopped"
+        return _stop(state, m.Leave(SHUTDOWN, FailedToStartChild(slot.spec.id, event.reason)))
     return answer_call(state, slot.key, call_failed(state, slot, event.reason))
 
 
-def _exited(state: State, event: m.Exited, now: float) -> list[m.Effect]:
+def _exited(state: State, event: m.Exited) -> list[m.Effect]:
     slot = _mine(state, event)
     if slot is None or (slot.status in ("stopped", "restarting") and not slot.alive):
         return []  # a deferred exit whose child was terminated, or restarted with its group, in the meantime
@@ -170,17 +177,14 @@ def _exited(state: State, event: m.Exited, now: float) -> list[m.Effect]:
     if slot.status == "stopping" or state.phase in ("stopping", "over"):
         return _stopped(state, slot)
     if state.group is not None and slot.key in state.group.to_stop:
-        return []  # it went before it was asked to
-    if _is_busy(state):
-        state.deferred.append((event, now))
+        slot.status = "restarting"  # it went before it was asked to
         return []
-    match after_exit(slot.spec.restart, event.reason):
-        case "restart":
-            return _again(state, slot, now)
-        case "keep" if not state.spec.is_dynamic:
-            slot.status = "stopped"
-        case _:
-            del state.slots[slot.key]
+    if _is_busy(state):
+        state.deferred.append(event)
+        return []
+    if after_exit(slot.spec.restart, event.reason) == "restart":
+        return _again(state, slot)
+    settle_stopped(state, slot)
     return _auto_shutdown(state, slot)
 
 
@@ -188,9 +192,7 @@ def _auto_shutdown(state: State, ended: Slot) -> list[m.Effect]:
     """A significant child ended by itself and is not restarted."""
     if not ended.spec.significant or state.spec.auto_shutdown == "never":
         return []
-    others = any(
-        slot.spec.significant and slot.status != "stopped" for slot in state.slots.values() if slot is not ended
-    )
+    others = any(slot.spec.significant and slot.status != "stopped" for slot in state.slots.values())
     if others and state.spec.auto_shutdown == "all_significant":
         return []
     return _stop(state, m.Leave(SHUTDOWN))
@@ -199,51 +201,55 @@ def _auto_shutdown(state: State, ended: Slot) -> list[m.Effect]:
 # Restarts
 
 
-def _again(state: State, slot: Slot, now: float) -> list[m.Effect]:
+def _again(state: State, slot: Slot) -> list[m.Effect]:
     """Restart the child that exited, at once or after its back-off."""
     backoff = slot.spec.backoff
     if backoff is None:
-        return _restart(state, slot, now)
-    if now - slot.since >= backoff.reset_after_s:
+        return _restart(state, slot)
+    if state.now - slot.since >= backoff.reset_after_s:
         slot.tries = 0
-    return _retry(slot)
+    return retry(slot)
 
 
-def _retry(slot: Slot) -> list[m.Effect]:
-    slot.status = "restarting"
-    backoff = slot.spec.backoff
-    if backoff is None:
-        return [m.Retry(slot.key, slot.instance)]
-    return [m.Retry(slot.key, slot.instance, backoff.wait_s(slot.tries), backoff.jitter)]
-
-
-def _try_again(state: State, event: m.TryAgain, now: float) -> list[m.Effect]:
+def _try_again(state: State, event: m.TryAgain) -> list[m.Effect]:
     slot = _mine(state, event)
-    if slot is None or slot.status != "restarting" or slot.alive or state.phase != "running":
+    if slot is None or slot.status != "restarting":
         return []
     if _is_busy(state):
-        state.deferred.append((event, now))
+        state.deferred.append(event)
         return []
-    return _restart(state, slot, now)
+    return _restart(state, slot)
 
 
-def _restart(state: State, slot: Slot, now: float) -> list[m.Effect]:
+def _restart(state: State, slot: Slot) -> list[m.Effect]:
     """Each attempt takes a stamp, a repeated one too; a restart of several children takes one."""
-    if state.spec.counts is None or state.spec.counts(slot.last_exit or NOT_FOUND):
-        state.stamps = add_restart(state.stamps, now, state.spec.max_seconds)
-        if exceeded(state.stamps, state.spec.intensity):
-            slot.status = "stopped"
-            why = f"child {slot.spec.id!r} ended ({slot.last_exit}) once too often"
-            return _stop(state, m.Leave(Exit("shutdown", why), gave_up=True))
-    slot.restarts += 1
+    refusal = _refusal(state, slot)
+    if refusal is not None:
+        slot.status = "stopped"
+        return _stop(state, refusal)
     slot.tries += 1
     if state.spec.strategy not in GROUP_STRATEGIES:
+        slot.restarts += 1
         return start(state, slot, "restarting")
     slot.status = "restarting"
     keys = list(state.slots)
     concerned = keys if state.spec.strategy == "one_for_all" else keys[keys.index(slot.key) :]
     state.group = Group(concerned, deque(concerned))
     return _group_next(state)
+
+
+def _refusal(state: State, slot: Slot) -> m.Leave | None:
+    """With what the supervisor leaves instead of this restart, if it does: too many, or its own rule is broken."""
+    reason = slot.last_exit or NOT_FOUND
+    try:
+        counts = state.spec.counts is None or state.spec.counts(reason)
+    except Exception as error:  # a caller's function
+        return m.Leave(Exit("crash", f"counts({reason!r}) raised {type(error).__name__}: {error}"))
+    if counts:
+        state.stamps = add_restart(state.stamps, state.now, state.spec.max_seconds)
+        if exceeded(state.stamps, state.spec.intensity):
+            return m.Leave(Exit("shutdown", f"child {slot.spec.id!r} ended ({reason}) once too often"), gave_up=True)
+    return None
 
 
 def _group_next(state: State) -> list[m.Effect]:
@@ -255,17 +261,38 @@ def _group_next(state: State) -> list[m.Effect]:
         if slot.alive:
             return stop_child(slot)
         group.to_stop.pop()
-        if slot.spec.restart == "temporary":
+        slot.status = "restarting"
+        if not stays(state, slot):
             del state.slots[slot.key]
     while group.to_start:
-        key = group.to_start.popleft()
-        if key in state.slots:
-            return start(state, state.slots[key], "starting")
+        group.starting = group.to_start.popleft()
+        again = state.slots.get(group.starting)
+        if again is not None and not again.alive:
+            again.restarts += 1
+            return start(state, again, "restarting")
     state.group = None
     return _go_on(state)
 
 
+def _end_group(state: State, failed: str) -> None:
+    """If the start that failed is a group's, those after it are not started."""
+    if state.group is None or state.group.starting != failed:
+        return
+    for key in state.group.to_start:
+        if key in state.slots:
+            state.slots[key].status = "stopped"
+    state.group = None
+
+
 # Stopping
+
+
+def _asked_to_stop(state: State, leave: m.Leave) -> list[m.Effect]:
+    """What lives is known from init on; one that has not begun stops then."""
+    if state.begun:
+        return _stop(state, leave)
+    state.leave = state.leave or leave
+    return []
 
 
 def _stop(state: State, leave: m.Leave) -> list[m.Effect]:
@@ -274,11 +301,13 @@ def _stop(state: State, leave: m.Leave) -> list[m.Effect]:
         return []
     state.phase, state.leave, state.group = "stopping", leave, None
     state.deferred.clear()
-    refs = [state.current.ref] if state.current else []
+    refs = [state.current.ref] if state.current and state.current.ref != NOBODY else []
     refs += [call.ref for call in state.waiting]
     state.current = None
     state.waiting.clear()
     refused: list[m.Effect] = [m.Reply(ref, SupervisorStopping()) for ref in refs]
+    for slot in state.slots.values():
+        slot.status = slot.status if slot.alive else "stopped"  # no restart comes any more
     if not state.spec.is_dynamic:
         state.to_stop = list(state.slots)
         return refused + _stop_next(state)
@@ -301,17 +330,15 @@ def _stop_next(state: State) -> list[m.Effect]:
 
 
 def _stopped(state: State, slot: Slot) -> list[m.Effect]:
-    slot.status, slot.child = "stopped", None
-    if state.phase == "stopping":
-        if slot.spec.restart == "temporary" or state.spec.is_dynamic:
-            del state.slots[slot.key]
-        state.stopping -= state.spec.is_dynamic
-        return _stop_next(state)
-    if state.group is not None:
+    """It was asked to end, or the supervisor was, and it has."""
+    if state.group is not None and slot.key in state.group.to_stop:
+        slot.status, slot.child = "restarting", None
         return _group_next(state)
-    if slot.spec.restart == "temporary" or state.spec.is_dynamic:
-        del state.slots[slot.key]
-    return answer_call(state, slot.key, None)
+    settle_stopped(state, slot)
+    if state.phase != "stopping":
+        return answer_call(state, slot.key, None)
+    state.stopping -= state.spec.is_dynamic
+    return _stop_next(state)
 
 
 # Calls: reads are answered from the state at once, the others one after the other
@@ -332,4 +359,5 @@ def answer_call(state: State, key: str, answer: Any) -> list[m.Effect]:
     if state.current is None or state.current.id != key:
         return []
     ref, state.current = state.current.ref, None
-    return [m.Reply(ref, answer), *_go_on(state)]
+    replies: list[m.Effect] = [] if ref == NOBODY else [m.Reply(ref, answer)]
+    return [*replies, *_go_on(state)]

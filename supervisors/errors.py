@@ -5,10 +5,14 @@ Errors travel between processes as answers, so two with the same fields are equa
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, ClassVar
 
 from supervisors.child import Child
 from supervisors.exits import Exit
+
+if TYPE_CHECKING:
+    from supervisors.entries import Holder
 
 
 class SupervisorError(Exception):
@@ -174,3 +178,182 @@ class CallTimeout(SupervisorError):
             f"Supervisor {self.name!r} did not answer within {self.timeout_s:g} s; the call may still be served. "
             "Look with which_children before you repeat it."
         )
+
+
+class ChildGone(SupervisorError):
+    """The child is over, or ended while it served the call; `reason` says how, `noproc` if it was gone before."""
+
+    code = "noproc"
+    retryable = True
+
+    def __init__(self, name: str, reason: Exit) -> None:
+        super().__init__(name, reason)
+        self.name, self.reason = name, reason
+
+    def __str__(self) -> str:
+        return f"Child {self.name!r} is gone ({self.reason}). Ask its supervisor for the one that runs in its place."
+
+
+class ChildCrashed(SupervisorError):
+    """The call made the child crash; `reason` names the exception, which is also the cause of this error."""
+
+    code = "crash"
+
+    def __init__(self, name: str, reason: Exit) -> None:
+        super().__init__(name, reason)
+        self.name, self.reason = name, reason
+
+    def __str__(self) -> str:
+        return (
+            f"Child {self.name!r} did not survive the call ({self.reason}). Correct what was sent to it, or its class; "
+            "its supervisor restarts it if its specification says so."
+        )
+
+
+class UnknownMethod(SupervisorError, AttributeError):
+    """The child has no method of that name; it lives on."""
+
+    code = "unknown_method"
+
+    def __init__(self, child: str, method: str) -> None:
+        super().__init__(child, method)
+        self.child, self.method = child, method
+
+    def __str__(self) -> str:
+        return f"Child {self.child!r} has no method {self.method!r}. Call one that its class has."
+
+
+class AlreadyRegistered(SupervisorError):
+    """The unique key is held by a living process, `holder`; it may be the one that asks."""
+
+    code = "already_registered"
+
+    def __init__(self, key: Hashable, holder: Holder) -> None:
+        super().__init__(key, holder)
+        self.key, self.holder = key, holder
+
+    def __str__(self) -> str:
+        return f"{self.key!r} is registered by {self.holder}. Call the holder, or register under another key."
+
+
+class StaleEpoch(SupervisorError):
+    """The process that registers is over, or a later life of it has registered: it may hold nothing any more."""
+
+    code = "stale_epoch"
+
+    def __init__(self, process: str, epoch: int, floor: int) -> None:
+        super().__init__(process, epoch, floor)
+        self.process, self.epoch, self.floor = process, epoch, floor
+
+    def __str__(self) -> str:
+        return (
+            f"Epoch {self.epoch} of process {self.process!r} is over; {self.floor} is the first that may register. "
+            "Stop this process: another one has taken its place, or will."
+        )
+
+
+class NotRegistered(SupervisorError):
+    """The process has no entry under that key, or nobody has."""
+
+    code = "not_registered"
+
+    def __init__(self, key: Hashable) -> None:
+        super().__init__(key)
+        self.key = key
+
+    def __str__(self) -> str:
+        return f"There is no such entry: {self.key!r}. Register it first, or look again: its process may have ended."
+
+
+class NotJoined(SupervisorError):
+    """The process is no member of the group."""
+
+    code = "not_joined"
+
+    def __init__(self, group: Hashable, process: str) -> None:
+        super().__init__(group, process)
+        self.group, self.process = group, process
+
+    def __str__(self) -> str:
+        return f"{self.process!r} is no member of group {self.group!r}. Join before you leave."
+
+
+class NoMembers(SupervisorError):
+    """The group has nobody who could take the message."""
+
+    code = "no_members"
+    retryable = True
+
+    def __init__(self, group: Hashable, to: str) -> None:
+        super().__init__(group, to)
+        self.group, self.to = group, to
+
+    def __str__(self) -> str:
+        return f"Group {self.group!r} has no member for {self.to!r}. Let one join, or wait until one does."
+
+
+class RegistryDown(SupervisorError):
+    """No registry of that name answers; what is known here can still be looked up."""
+
+    code = "registry_down"
+    retryable = True
+
+    def __init__(self, name: str, detail: str = "") -> None:
+        super().__init__(name, detail)
+        self.name, self.detail = name, detail
+
+    def __str__(self) -> str:
+        because = f" ({self.detail})" if self.detail else ""
+        return f"Registry {self.name!r} does not answer{because}. Start it under a supervisor, or try again."
+
+
+class NotBeating(SupervisorError):
+    """A process that should be watched has no pulse."""
+
+    code = "not_beating"
+
+    def __init__(self, pid: int, detail: str) -> None:
+        super().__init__(pid, detail)
+        self.pid, self.detail = pid, detail
+
+    def __str__(self) -> str:
+        return f"Process {self.pid} cannot be watched ({self.detail}). Call supervisors.pulse.begin in it first."
+
+
+class NotStarted(SupervisorError, RuntimeError):
+    """The process has no life yet: nobody has started it."""
+
+    code = "not_started"
+
+    def __init__(self, process: str) -> None:
+        super().__init__(process)
+        self.process = process
+
+    def __str__(self) -> str:
+        return f"{self.process!r} has not been started. Start it under a supervisor, then link or monitor from within."
+
+
+class NotAProcess(SupervisorError, TypeError):
+    """What was named takes no signals, or cannot be watched."""
+
+    code = "not_a_process"
+
+    def __init__(self, other: str, accepted: str) -> None:
+        super().__init__(other, accepted)
+        self.other, self.accepted = other, accepted
+
+    def __str__(self) -> str:
+        return f"{self.other} is no process that this call accepts. {self.accepted}"
+
+
+class NotYourMonitor(SupervisorError):
+    """A monitor is given up by the process that made it."""
+
+    code = "not_your_monitor"
+
+    def __init__(self, watcher: str) -> None:
+        super().__init__(watcher)
+        self.watcher = watcher
+
+    def __str__(self) -> str:
+        return f"The monitor belongs to {self.watcher!r}. Call demonitor there."

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 
 def add_restart(stamps: Sequence[float], now: float, max_seconds: float) -> list[float]:
-    """The stamps at or after `now - max_seconds`, and `now`.
+    """The stamps at or after `now - max_seconds`, and `now`; they come in order.
 
     >>> add_restart([1.0, 2.0, 3.0], now=7.0, max_seconds=5.0)
     [2.0, 3.0, 7.0]
     """
-    return [stamp for stamp in stamps if stamp >= now - max_seconds] + [now]
+    return [*stamps[bisect_left(stamps, now - max_seconds) :], now]
 
 
 def exceeded(stamps: Sequence[float], max_restarts: int) -> bool:

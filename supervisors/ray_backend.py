@@ -1,67 +1,37 @@
-"""Children as Ray actors: all Ray calls on child actors are made here.
+"""Children as Ray actors: starts, follows and ends them.
 
-A child is owned by its supervisor's process and not detached: Ray ends it within some 30 ms of the supervisor's death,
-which is the link. Ray itself never restarts a child.
+A child is owned by its supervisor's process: Ray ends it within some 30 ms of the supervisor's death, which is the
+link. In a tree whose top is detached children are detached too and outlive it; then the supervisor has a ledger, in
+which each incarnation is written before it is made, and `adopt` finds them again. Ray itself never restarts a child.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import secrets
-import time
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import ray
-from ray.actor import ActorClass
-from ray.exceptions import RayActorError, RayTaskError
 
+from supervisors import messages as m
 from supervisors.backend import Report, TreeNode
 from supervisors.child import Child
 from supervisors.clock import Clock
-from supervisors.errors import SupervisorError
 from supervisors.exits import KILLED, SHUTDOWN, Exit
-from supervisors.messages import Exited, Started, StartFailed
-from supervisors.ray_watch import DeathFeed, Process, actor_record
-from supervisors.spec import BRUTAL_KILL, INFINITY, ChildSpec, Shutdown, SupervisorSpec
+from supervisors.incarnation import incarnation
+from supervisors.ray_child import ChildActor
+from supervisors.ray_memory import Fenced, Kept, Ledger, RayShelf, child_path
+from supervisors.ray_process import Begun, actor_class
+from supervisors.ray_remains import sweep
+from supervisors.ray_spares import Spares
+from supervisors.ray_watch import DeathFeed, Process, actor_record, living_nodes
+from supervisors.spec import GROUP_STRATEGIES, ChildSpec, Shutdown, SupervisorSpec
+from supervisors.spread import needs_of, place
+from supervisors.state import Memory
 
-_TREE_TIMEOUT_S = 1.0
-
-
-def incarnation(base: str) -> str:
-    """A name that was never used and never will be: the base, then time and chance; later ones sort later."""
-    return f"{base}#{time.time_ns() // 1_000:014x}{secrets.token_hex(5)}"
-
-
-async def within(awaitable: Any, timeout_s: float | None) -> Any:  # Ray's references are awaitable, not coroutines
-    """Await it for so long.
-
-    Raises:
-        TimeoutError: It took longer.
-    """
-    async with asyncio.timeout(timeout_s):
-        return await awaitable
-
-
-class _Actor:
-    """One incarnation: its Ray handle, and what has become of it."""
-
-    def __init__(self, spec: ChildSpec, name: str, handle: Any) -> None:
-        self.spec, self.name, self.handle = spec, name, handle
-        self.dead: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
-        self.reason: Exit | None = None
-        self.started = False
-
-    def note_death(self, cause: Exit) -> None:
-        """We know better than Ray why it died, if we ended it."""
-        if not self.dead.done():
-            self.dead.set_result(self.reason or cause)
-
-    def kill(self, reason: Exit) -> None:
-        """End it; the first reason counts."""
-        self.reason = self.reason or reason
-        ray.kill(self.handle)
+_NODE_LABEL = "ray.io/node-id"
 
 
 class RayBackend:
@@ -71,27 +41,56 @@ class RayBackend:
         path: What children's names begin with: the supervisor's own path of ids.
         name: The supervisor's registered name.
         namespace: Where children are registered.
-        supervisor_class: The actor class of nested supervisors; takes (spec, path, name, namespace).
+        supervisor_class: The actor class of nested supervisors; takes (spec, path, name, namespace, durable).
         clock: For `started_at`.
+        ledger: Where what it does is written, if its children outlive it.
+        fenced: Is called once when a later life of the supervisor is found; from then on nothing is done.
     """
 
-    def __init__(self, path: str, name: str, namespace: str, supervisor_class: type, clock: Clock) -> None:
+    def __init__(
+        self,
+        path: str,
+        name: str,
+        namespace: str,
+        supervisor_class: type,
+        clock: Clock,
+        ledger: Ledger | None = None,
+        fenced: Callable[[], None] = lambda: None,
+    ) -> None:
         self._path, self._name, self._namespace = path, name, namespace
+        self._in_groups = False
         self._supervisor_class = supervisor_class
         self._clock = clock
+        self.ledger = ledger
+        self._fenced = fenced
+        self._is_fenced = False
         self._feed = DeathFeed()
-        self._actors: dict[tuple[str, int], _Actor] = {}
-        self._classes: dict[type, Any] = {}
+        self._is_open = self._is_closing = False
+        self._actors: dict[tuple[str, int], ChildActor] = {}
+        self._lost_nodes: set[str] = set()  # Ray's table may still have them for a moment
+        self._spares = Spares(self)
+        self._classes: dict[Any, Any] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._node: str = ray.get_runtime_context().get_node_id()
+        self._remember: Callable[[], Memory] = Memory
+        self._updated: SupervisorSpec | None = None
 
     async def open(self, report: Callable[[Report], None]) -> None:
-        """Subscribe to deaths."""
+        """Subscribe to deaths, unless `watch_deaths` has; follow those that were adopted."""
         self._report = report
-        await self._feed.open()
+        await self.watch_deaths()
+        for actor in self._actors.values():
+            self.spawn(self._follow(actor))
+            self._spares.want(actor)
+        self._spares.open()
 
     async def close(self) -> None:
-        """Unsubscribe."""
+        """End what is no child, and what nested supervisors left; unsubscribe."""
+        await self._spares.close()
+        self._is_closing = self._is_fenced = True
+        if self.ledger is not None:
+            await sweep(RayShelf(), self._namespace, self._path, itself=False)
+            await self.ledger.forget()
         await self._feed.close()
 
     def whoami(self) -> TreeNode:
@@ -99,132 +98,240 @@ class RayBackend:
         return {"pid": os.getpid(), "node": self._node, "name": self._name}
 
     def start(self, id: str, instance: int, spec: ChildSpec) -> None:  # noqa: A002
-        """Create the actor; `_live` follows it to its end."""
-        try:
-            actor = self._create(spec)
-        except Exception as error:
-            failed = StartFailed(id, instance, Exit("init_failed", f"{type(error).__name__}: {error}"))
-            asyncio.get_running_loop().call_soon(self._report, failed)
-            return
+        """Begin to make the actor, and follow it to its end."""
+        actor = ChildActor(id, instance, spec, incarnation(spec.name or self.path_of(id, spec)))
         self._actors[id, instance] = actor
-        self._feed.watch(actor.handle._actor_id, actor.note_death)
-        self._spawn(self._live(id, instance, actor))
+        self.spawn(self._live(actor))
 
     def stop(self, id: str, instance: int, shutdown: Shutdown) -> None:  # noqa: A002
         """Ask and then kill, or kill."""
         actor = self._actors.get((id, instance))
         if actor is not None:
-            self._spawn(self._stop(actor, shutdown))
+            self.spawn(self._stop(actor, shutdown))
 
     async def tree(self, id: str, instance: int) -> TreeNode | None:  # noqa: A002
         """Ask the nested supervisor."""
         actor = self._actors.get((id, instance))
-        try:
-            return await within(actor.handle.tree.remote(), _TREE_TIMEOUT_S) if actor else None
-        except (TimeoutError, RayActorError):
-            return None
+        return await actor.tree() if actor is not None and actor.handle is not None else None
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+    def remembers(self, remember: Callable[[], Memory]) -> None:
+        """What gives the memory to write."""
+        self._remember = remember
+
+    def supervise(self, spec: SupervisorSpec, updated: SupervisorSpec | None = None) -> None:
+        """What the supervisor supervises from now on; `updated` is the same if `update_specs` said so."""
+        self._in_groups = spec.strategy in GROUP_STRATEGIES
+        self._updated = updated
+
+    def kept(self) -> Kept:
+        """All that is to be written."""
+        notes = [actor.note for actor in self._actors.values()] + self._spares.notes()
+        return Kept(self._remember(), tuple(notes), self._updated)
+
+    async def save(self) -> None:
+        """Return when what is true now is written. Raises Fenced."""
+        if self.ledger is not None and not self._is_closing:
+            await self.ledger.keep(self.kept)
+            await self.ledger.check()
+
+    async def check(self) -> None:
+        """Raises Fenced if there is a later life of this supervisor."""
+        if self.ledger is not None and not self._is_closing:
+            await self.ledger.check()
+
+    async def drop(self, key: str, id: str) -> None:  # noqa: A002
+        """The child of this key was terminated: so are its spares, and what a dead supervisor of it left."""
+        if any(living == key for living, _ in self._actors):
+            return
+        await self._spares.drop(key)
+        if self.ledger is not None:
+            await sweep(RayShelf(), self._namespace, child_path(self._path, key, id), itself=True)
+
+    def spare_nodes(self) -> list[TreeNode]:
+        """Spares, as nodes of a tree."""
+        return self._spares.nodes()
+
+    def note_node_lost(self, node: str) -> None:
+        """Somebody knows that this node is gone, before Ray does: so is everything on it."""
+        self._lost_nodes.add(node)
+        for actor in [*self._actors.values(), *self._spares]:
+            if actor.node == node and actor.handle is not None:
+                actor.kill(Exit("node_lost", node))
+                actor.note_death(Exit("node_lost", node))
+
+    def adopt(self, actor: ChildActor) -> None:
+        """Take over a living child of the supervisor's former life."""
+        actor.started = True
+        if actor.kind == "spare":
+            self._spares.adopt(actor)
+        else:
+            self._actors[actor.key, actor.instance] = actor
+
+    async def watch_deaths(self) -> None:
+        """Subscribe, once."""
+        if not self._is_open:
+            self._is_open = True
+            await self._feed.open()
+
+    def watch(self, actor: ChildActor) -> None:
+        """Hear of its death."""
+        self._feed.watch(actor.handle._actor_id, actor.note_death)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run it until it ends, or until this life is found to be over."""
+        task = asyncio.get_running_loop().create_task(self._unless_fenced(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _create(self, spec: ChildSpec) -> _Actor:
-        path = spec.name or f"{self._path}/{spec.id}"
-        name = incarnation(path)
+    async def _unless_fenced(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Fenced:
+            if not self._is_fenced:
+                self._is_fenced = True
+                self._fenced()
+
+    def path_of(self, key: str, spec: ChildSpec) -> str:
+        """The path of a child, which heads its name."""
+        return child_path(self._path, key, spec.id)
+
+    async def make(self, actor: ChildActor) -> None:
+        """Write it down, then make it. Raises what Ray raises, and Fenced: then it was not made, or is killed."""
+        await self.save()
+        if actor.asked:
+            raise RuntimeError("terminated before it was made")
+        actor.handle = self._create(actor)
+        self.watch(actor)
+        try:
+            await self.check()
+        except Fenced:
+            actor.kill(KILLED)
+            raise
+
+    def _create(self, actor: ChildActor) -> Any:
+        spec, name = actor.spec, actor.name
         args, kwargs, options = spec.args, dict(spec.kwargs), dict(spec.options)
+        durable = self.ledger is not None
         if isinstance(spec.start, SupervisorSpec):
-            args = (spec.start, path, name, self._namespace)
+            args = (spec.start, self.path_of(actor.key, spec), name, self._namespace, durable)
             options = {"num_cpus": 0, "max_concurrency": 1000} | options
         if spec.pass_name:
             kwargs["name"] = name
-        cls = self._actor_class(spec.start)
-        handle = cls.options(
-            **options, name=name, namespace=self._namespace, lifetime="non_detached", max_restarts=0
-        ).remote(*args, **kwargs)
-        return _Actor(spec, name, handle)
+        options |= self._placement(actor) | {"lifetime": "detached" if durable else "non_detached", "max_restarts": 0}
+        return self._class(spec.start).options(**options, name=name, namespace=self._namespace).remote(*args, **kwargs)
 
-    def _actor_class(self, start: Any) -> Any:
-        if isinstance(start, ActorClass):
-            return start
+    def _class(self, start: Any) -> Any:
         cls = self._supervisor_class if isinstance(start, SupervisorSpec) else start
         if cls not in self._classes:
-            self._classes[cls] = ray.remote(cls)
+            self._classes[cls] = actor_class(cls)
         return self._classes[cls]
 
-    async def _live(self, id: str, instance: int, actor: _Actor) -> None:  # noqa: A002
-        try:
-            process = await self._started(id, instance, actor)
-            if process is not None:
-                reason = await actor.dead
-                await process.wait_gone()
-                self._report(Exited(id, instance, reason))
-        finally:
-            del self._actors[id, instance]
+    def _placement(self, actor: ChildActor) -> dict[str, Any]:
+        """The node with the fewest siblings, if it is to be that; should it be gone by then, any with the labels.
 
-    async def _started(self, id: str, instance: int, actor: _Actor) -> Process | None:  # noqa: A002
-        """The child's process, reported as started; None if it did not start, which is reported too."""
-        try:
-            problem = await self._init_problem(actor)
-            record = None if problem else await actor_record(actor.handle._actor_id)
-        except Exception as error:
-            problem, record = Exit("init_failed", f"{type(error).__name__}: {error}"), None
-        if record is None:
-            actor.kill(problem or Exit("init_failed", "Ray has no record of it"))
-            self._report(StartFailed(id, instance, await actor.dead))
-            return None
-        node = record.address.node_id.hex()
-        process = Process(record.pid if node == self._node else 0)
-        actor.started = True
-        if actor.spec.is_supervisor:
-            self._spawn(self._await_exit(actor))
-        at = self._clock.now_rfc3339()
-        self._report(Started(id, instance, Child(id, actor.name, self._namespace, record.pid, node, at)))
-        return process
+        Ray's own soft node affinity is of no use: actors that need no CPU go anywhere.
+        """
+        spec = actor.spec
+        labels = {**(spec.options.get("label_selector") or {}), **spec.node_labels}
+        options: dict[str, Any] = {"label_selector": labels} if labels else {}
+        if spec.anti_affinity and not {"scheduling_strategy", "fallback_strategy"} & set(spec.options):
+            siblings = Counter(other.node for other in self._actors.values() if other is not actor and other.node)
+            nodes = [node for node in living_nodes() if node.id not in self._lost_nodes]
+            actor.node = place(nodes, siblings, labels, needs_of(spec.options))
+            if actor.node:
+                options["label_selector"] = {**labels, _NODE_LABEL: actor.node}
+                options["fallback_strategy"] = [{"label_selector": labels}]
+        return options
 
-    async def _init_problem(self, actor: _Actor) -> Exit | None:
-        timeout_s = actor.spec.start_timeout_or_none
-        try:
-            async with asyncio.timeout(timeout_s):
-                await actor.handle.__ray_ready__.remote()
-                if actor.spec.is_supervisor:
-                    error: SupervisorError | None = await actor.handle.ready.remote()
-                    return Exit("init_failed", str(error)) if error else None
-        except TimeoutError:
-            return Exit("init_failed", f"not started within {timeout_s:g} s")
-        except RayActorError as error:
-            return _init_error(error) or await actor.dead
-        return None
-
-    async def _await_exit(self, actor: _Actor) -> None:
-        """A supervisor tells its parent why it goes; the kill spares the quarter of a second that leaving takes Ray."""
-        try:
-            reason: Exit = await actor.handle.wait_exit.remote()
-        except RayActorError:
+    async def _live(self, actor: ChildActor) -> None:
+        begun = await self._begun(actor)
+        if begun.failed is None and not begun.ignored:
+            started = m.Started(actor.key, actor.instance, self.child_of(actor, begun.info))
+            actor.started = True
+            self._tell(started)
+            self._spares.want(actor)
+            await self._follow(actor)
             return
+        if actor.handle is not None:
+            await self.end(actor, begun.failed or SHUTDOWN)
+            await actor.dead
+            await actor.process.wait_gone()
+        del self._actors[actor.key, actor.instance]
+        if begun.failed is None:
+            self._tell(m.Ignored(actor.key, actor.instance))
+        else:
+            self._tell(m.StartFailed(actor.key, actor.instance, begun.failed))
+
+    async def _begun(self, actor: ChildActor) -> Begun:
+        """Make it, or let it be a spare, and start it."""
+        try:
+            spare = self._spares.take(actor)
+            if spare is None:
+                await self.make(actor)
+            else:
+                actor.take(spare)
+                await self.save()
+            begun = await actor.start()
+            if begun.failed is None and not actor.process.is_known:
+                await self.locate(actor)
+        except Fenced:
+            raise
+        except Exception as error:
+            return Begun(failed=Exit("init_failed", f"{type(error).__name__}: {error}"))
+        return begun
+
+    async def locate(self, actor: ChildActor) -> None:
+        """Where it runs. Raises LookupError if Ray does not know."""
+        record = await actor_record(actor.handle._actor_id)
+        if record is None:
+            raise LookupError("Ray has no record of it")
+        actor.node = record.address.node_id.hex()
+        actor.process = Process(record.pid, here=actor.node == self._node)
+
+    def child_of(self, actor: ChildActor, info: Any = None) -> Child:  # whatever `init` returned
+        """What is shown of a child that has started."""
+        at = self._clock.now_rfc3339()
+        actor.child = Child(
+            actor.spec.id, actor.name, self._namespace, actor.process.pid, actor.node, at, key=actor.key, info=info
+        )
+        return actor.child
+
+    async def _follow(self, actor: ChildActor) -> None:
+        """Report its end, when nothing of it is left."""
+        if actor.says_why:
+            self.spawn(self._await_exit(actor))
+        reason = await actor.dead
+        if reason.kind == "node_lost":
+            self._lost_nodes.add(actor.node)
+        await actor.process.wait_gone()
+        if actor.is_nested and self.ledger is not None and self._is_over(actor):
+            await sweep(RayShelf(), self._namespace, self.path_of(actor.key, actor.spec), itself=True)
+        if self._is_over(actor) and not self._in_groups:
+            await self._spares.drop(actor.key)
+        del self._actors[actor.key, actor.instance]
+        self._tell(m.Exited(actor.key, actor.instance, reason))
+
+    def _is_over(self, actor: ChildActor) -> bool:
+        """Whether what is below it is not for the next incarnation: it was ended, or there will be none."""
+        return actor.asked or self._in_groups or actor.spec.restart == "temporary"
+
+    async def _await_exit(self, actor: ChildActor) -> None:
+        """It tells why it goes; the kill spares the quarter of a second that leaving takes Ray."""
+        reason = await actor.own_exit()
+        if reason is not None and not actor.asked:
+            await self.end(actor, reason)
+
+    async def _stop(self, actor: ChildActor, shutdown: Shutdown) -> None:
+        actor.asked = True
+        if actor.handle is not None:
+            await self.end(actor, await actor.ask_to_end(shutdown))
+
+    async def end(self, actor: ChildActor, reason: Exit) -> None:
+        """Kill it. Raises Fenced."""
+        await self.check()
         actor.kill(reason)
 
-    async def _stop(self, actor: _Actor, shutdown: Shutdown) -> None:
-        if shutdown == BRUTAL_KILL or not (actor.started or actor.spec.is_supervisor):
-            actor.kill(KILLED)
-        elif not hasattr(actor.handle, "terminate"):
-            actor.kill(SHUTDOWN)
-        else:
-            actor.kill(await self._terminate(actor, None if shutdown == INFINITY else float(shutdown)))
-
-    async def _terminate(self, actor: _Actor, timeout_s: float | None) -> Exit:
-        try:
-            await within(actor.handle.terminate.remote("shutdown"), timeout_s)
-        except TimeoutError:
-            return Exit("killed", f"terminate took longer than {timeout_s:g} s")
-        except RayTaskError as error:
-            return Exit("crash", f"terminate raised {type(error.cause).__name__}")
-        except RayActorError:
-            return SHUTDOWN
-        return SHUTDOWN
-
-
-def _init_error(error: RayActorError) -> Exit | None:
-    """The exception of `__init__`, if that is what Ray reports."""
-    cause = getattr(error.args[0], "cause", None) if error.args else None
-    return Exit("init_failed", f"{type(cause).__name__}: {cause}") if cause is not None else None
+    def _tell(self, report: Report) -> None:
+        self._report(report)
+        if self.ledger is not None:
+            self.spawn(self.save())

@@ -11,10 +11,13 @@ from typing import Any
 
 import ray
 from ray._private.gcs_pubsub import GcsAioActorSubscriber
+from ray._private.state import available_resources_per_node
 from ray.core.generated import gcs_pb2
 
 from supervisors.exits import KILLED, Exit
+from supervisors.spread import Node
 
+_ALIVE: int = gcs_pb2.ActorTableData.ALIVE  # type: ignore[attr-defined]
 _DEAD: int = gcs_pb2.ActorTableData.DEAD  # type: ignore[attr-defined]
 _QUIET_S = 5.0
 _LINGER_S = 1.0
@@ -66,9 +69,49 @@ async def wait_dead(actor_id: Any) -> None:
     """Wait until Ray counts an actor as dead."""
     while True:
         record = await actor_record(actor_id)
-        if record is None or record.state == _DEAD:
+        if is_dead(record):
             return
         await asyncio.sleep(0.01)
+
+
+def is_alive(record: Any) -> bool:
+    """Whether Ray's record is that of an actor whose `__init__` has returned and that has not ended."""
+    return record is not None and record.state == _ALIVE
+
+
+def is_dead(record: Any) -> bool:
+    """Whether it is over for good."""
+    return record is None or record.state == _DEAD
+
+
+def find_actor(name: str, namespace: str) -> Any | None:
+    """The handle of a named actor, if there is one; it may be dying."""
+    try:
+        return ray.get_actor(name, namespace=namespace)
+    except ValueError:
+        return None
+
+
+async def end_actor(handle: Any) -> None:
+    """Kill an actor and see its process gone, if it runs on this node."""
+    record = await actor_record(handle._actor_id)
+    here = record is not None and record.address.node_id.hex() == ray.get_runtime_context().get_node_id()
+    process = Process(record.pid if record is not None else 0, here=here)
+    ray.kill(handle, no_restart=True)
+    await wait_dead(handle._actor_id)
+    await process.wait_gone()
+
+
+async def record_of(actor_id: str) -> Any | None:
+    """Ray's record of an actor that may be gone, by its id in hex."""
+    return await actor_record(ray.ActorID(bytes.fromhex(actor_id)))
+
+
+def living_nodes() -> list[Node]:
+    """The nodes that Ray counts as alive, with what is free on them as far as Ray knows now."""
+    table = ray.nodes()  # type: ignore[no-untyped-call]
+    free = available_resources_per_node()  # type: ignore[no-untyped-call]
+    return [Node(row["NodeID"], row["Labels"], free.get(row["NodeID"], {})) for row in table if row["Alive"]]
 
 
 class DeathFeed:
@@ -91,6 +134,10 @@ class DeathFeed:
     def watch(self, actor_id: Any, dead: Callable[[Exit], None]) -> None:
         """Call `dead` once, when the actor is."""
         self._watched[actor_id.binary()] = (actor_id, dead)
+
+    def forget(self, actor_id: Any) -> None:
+        """Watch it no longer; nothing if it was not watched."""
+        self._watched.pop(actor_id.binary(), None)
 
     async def close(self) -> None:
         """Unsubscribe."""
@@ -132,14 +179,20 @@ class DeathFeed:
 class Process:
     """A process of this machine, held by a pidfd so that its number cannot be mistaken for another's.
 
-    Number 0 stands for one that cannot be held, on another node: Ray's word is all there is.
+    One that is not `here` cannot be held: Ray's word is all there is. Number 0 stands for an unknown one.
     """
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, *, here: bool = True) -> None:
+        self.pid = pid
         try:
-            self._fd: int | None = os.pidfd_open(pid)
+            self._fd: int | None = os.pidfd_open(pid) if here and pid else None
         except (AttributeError, OSError):
             self._fd = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether its number is."""
+        return self.pid > 0
 
     async def wait_gone(self) -> None:
         """Wait until the process is gone, and help after a second."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import Callable
 from itertools import count
 from typing import Any
@@ -14,10 +15,12 @@ from supervisors.clock import Clock
 from supervisors.core import step
 from supervisors.errors import SupervisorError, SupervisorStopping
 from supervisors.exits import Exit
+from supervisors.happenings import Feed, Happenings
 from supervisors.observe import Happening, happening_of
 from supervisors.spec import SupervisorSpec
 from supervisors.state import Memory, Slot, new_state, remember
 
+_BURST = 32  # so many events or calls, then others have their turn of the loop
 _TREE_STATUS = {
     "starting": "starting",
     "restarting": "starting",
@@ -39,6 +42,7 @@ class Server:
         clock: For stamps.
         memory: What `memory()` of its former life gave, if it had one.
         told: Is called with everything that happens to the children.
+        reached: Is called when all children have started, and when the supervisor is over.
     """
 
     def __init__(
@@ -49,9 +53,15 @@ class Server:
         *,
         memory: Memory | None = None,
         told: Callable[[Happening], None] | None = None,
+        reached: Callable[[m.Ready | m.Leave], None] | None = None,
     ) -> None:
         self._state = new_state(spec, memory, clock.monotonic_s())
-        self._told = told
+        self._feed = Feed()
+        if told is not None:
+            self._feed.listen(told)
+        self._reached = reached
+        self._events: deque[m.Event] = deque()
+        self._draining = False
         self._backend = backend
         self._clock = clock
         self._refs = count(1)
@@ -63,11 +73,27 @@ class Server:
 
     async def run(self, init: m.Init | None = None) -> m.Leave:
         """Start the children, or take over those that `init` found; supervise them, return when it is over."""
-        await self._backend.open(self._handle)
-        self._handle(init or m.Init())
+        await self._backend.open(self.handle)
+        self.begin(init)
         leave = await self.left()
         await self._backend.close()
         return leave
+
+    def begin(self, init: m.Init | None = None) -> None:
+        """The same for a backend that is open already; `handle` takes its reports."""
+        init = init or m.Init()
+        for key, (_, child) in init.found.items():
+            self._feed.tell(Happening("adopted", child.id, key, child.name, None, self._clock.now_rfc3339()))
+        self.handle(init)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has left, and no child with it."""
+        return self._left.done()
+
+    def events(self) -> Happenings:
+        """What happens to the children from now on; ends when the supervisor is over."""
+        return self._feed.subscribe()
 
     async def ready(self) -> SupervisorError | None:
         """Wait until all children have started, or until they will not: then the reason."""
@@ -82,14 +108,16 @@ class Server:
         ref = next(self._refs)
         caller = self._callers[ref] = asyncio.get_running_loop().create_future()
         try:
-            self._handle(m.Call(ref, request))
+            self.handle(m.Call(ref, request))
+            if ref % _BURST == 0:
+                await asyncio.sleep(0)  # one who calls in a loop would keep the loop where answers come at once
             return await caller
         finally:
             self._callers.pop(ref, None)
 
     async def stop(self, reason: Exit) -> m.Leave:
         """Stop the children in reverse and wait until that is done."""
-        self._handle(m.Stop(reason))
+        self.handle(m.Stop(reason))
         return await self.left()
 
     def memory(self) -> Memory:
@@ -136,11 +164,28 @@ class Server:
             node |= {key: nested[key] for key in ("pid", "node", "name", "children") if key in nested}
         return node
 
-    def _handle(self, event: m.Event) -> None:
-        before = happening_of(self._state, event, self._clock) if self._told else None
+    def handle(self, event: m.Event) -> None:
+        """Take an event in: at once, or after those that are being handled now, in the order they came."""
+        self._events.append(event)
+        if not self._draining:
+            self._drain()
+
+    def _drain(self) -> None:
+        self._draining = True
+        try:
+            for _ in range(_BURST):
+                if not self._events:
+                    return
+                self._take(self._events.popleft())
+        finally:
+            self._draining = False
+        asyncio.get_running_loop().call_soon(self._drain)
+
+    def _take(self, event: m.Event) -> None:
+        happening = happening_of(self._state, event, self._clock) if self._feed.has_listeners else None
         effects = step(self._state, event, self._clock.monotonic_s())
-        if self._told and before:
-            self._told(before)
+        if happening:
+            self._feed.tell(happening)
         for effect in effects:
             self._perform(effect)
 
@@ -152,20 +197,28 @@ class Server:
                 self._backend.stop(id_, instance, shutdown)
             case m.Retry(id_, instance, after_s, jitter):
                 wait_s = after_s * (1 + jitter * random.random())  # noqa: S311 - only spreads them
-                asyncio.get_running_loop().call_later(wait_s, self._handle, m.TryAgain(id_, instance))
+                asyncio.get_running_loop().call_later(wait_s, self.handle, m.TryAgain(id_, instance))
             case m.Reply(ref, answer):
                 self._reply(ref, answer)
-            case m.Ready():
-                self._ready.set_result(None)
-            case m.Leave():
-                self._leave(effect)
+            case m.Ready() | m.Leave():
+                self._reach(effect)
 
     def _reply(self, ref: int, answer: Any) -> None:
         caller = self._callers.get(ref)
         if caller is not None and not caller.done():
             caller.set_result(answer)
 
-    def _leave(self, leave: m.Leave) -> None:
+    def _reach(self, point: m.Ready | m.Leave) -> None:
         if not self._ready.done():
-            self._ready.set_result(leave.error or SupervisorStopping())
-        self._left.set_result(leave)
+            self._ready.set_result(None if isinstance(point, m.Ready) else point.error or SupervisorStopping())
+        if isinstance(point, m.Leave):
+            self._left.set_result(point)
+            self._say_goodbye(point)
+        if self._reached is not None:
+            self._reached(point)
+
+    def _say_goodbye(self, leave: m.Leave) -> None:
+        if leave.gave_up and self._feed.has_listeners:
+            me, now = str(self._backend.whoami()["name"]), self._clock.now_rfc3339()
+            self._feed.tell(Happening("escalated", me, "", me, leave.reason, now))
+        self._feed.close()

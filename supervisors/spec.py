@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Final, Literal
 
@@ -42,6 +42,23 @@ def _is_number(value: object) -> bool:
 def _whole(where: str, value: object) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise BadSpec(f"{where}={value!r} is not accepted; give a whole number from 0.")
+
+
+def _flag(where: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise BadSpec(f"{where}={value!r} is not accepted; give True or False.")
+
+
+def _listed(where: str, value: object) -> tuple[Any, ...]:
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise BadSpec(f"{where}={value!r} is not accepted; give a tuple or a list.")
+    return tuple(value)
+
+
+def _named(where: str, value: object) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise BadSpec(f"{where}={value!r} is not accepted; give a mapping whose keys are texts.")
+    return dict(value)
 
 
 def _seconds_or(where: str, value: object, words: tuple[str, ...], *, least: float = 0.0) -> None:
@@ -83,7 +100,7 @@ class SupervisorSpec:
     counts: Callable[[Exit], bool] | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "children", tuple(self.children))
+        object.__setattr__(self, "children", _listed("children", self.children))
         _one_of("strategy", self.strategy, STRATEGIES)
         _one_of("auto_shutdown", self.auto_shutdown, AUTO_SHUTDOWNS)
         if self.max_restarts is not None:
@@ -118,6 +135,8 @@ class SupervisorSpec:
 
     def check_child(self, child: ChildSpec) -> None:
         """Whether the child goes with this supervisor. Raises BadSpec."""
+        if not isinstance(child, ChildSpec):
+            raise BadSpec(f"A child is given as a ChildSpec, not as {type(child).__name__}.")
         if child.significant and self.auto_shutdown == "never":
             raise BadSpec(
                 f"Child {child.id!r} is significant, which does not go with auto_shutdown='never'; "
@@ -191,9 +210,17 @@ class ChildSpec:
     node_labels: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "args", tuple(self.args))
+        object.__setattr__(self, "args", _listed("args", self.args))
+        for where in ("kwargs", "options", "node_labels"):
+            object.__setattr__(self, where, _named(where, getattr(self, where)))
+        for where in ("pass_name", "significant", "anti_affinity"):
+            _flag(where, getattr(self, where))
         self._check_names()
         self._check_start()
+        self._check_life()
+        self._check_combinations()
+
+    def _check_life(self) -> None:
         _one_of("restart", self.restart, RESTARTS)
         if self.shutdown is not None:
             _seconds_or("shutdown", self.shutdown, (BRUTAL_KILL, INFINITY))
@@ -202,16 +229,26 @@ class ChildSpec:
         if self.backoff is not None and not isinstance(self.backoff, Backoff):
             raise BadSpec(f"backoff={self.backoff!r} is not accepted; give a Backoff, or None.")
         _whole("spares", self.spares)
-        if self.significant and self.restart == "permanent":
-            raise BadSpec(
-                f"Child {self.id!r} is significant and permanent, and would never end by itself; "
-                "accepted: 'transient', 'temporary'."
-            )
         if self.start_timeout_s is not None:
             _seconds_or("start_timeout_s", self.start_timeout_s, (INFINITY,), least=0.001)
         for option in RESERVED_OPTIONS:
             if option in self.options:
                 raise BadSpec(f"options[{option!r}] is set by the supervisor itself; leave it out.")
+
+    def _check_combinations(self) -> None:
+        if self.significant and self.restart == "permanent":
+            raise BadSpec(
+                f"Child {self.id!r} is significant and permanent, and would never end by itself; "
+                "accepted: 'transient', 'temporary'."
+            )
+        for where, value in (("spares", self.spares), ("backoff", self.backoff)):
+            if value and self.restart == "temporary":
+                raise BadSpec(
+                    f"Child {self.id!r} is temporary and never restarted, which does not go with {where}; "
+                    "accepted: 'permanent', 'transient'."
+                )
+        if self.type == "worker" and isinstance(self.start, SupervisorSpec):
+            raise BadSpec(f"Child {self.id!r} starts a SupervisorSpec and is no worker; accepted: 'supervisor'.")
 
     def _check_names(self) -> None:
         for where, value in (("id", self.id), ("kind", self.kind), ("name", self.name)):

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol, cast
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from typing import Any, Final, Protocol, cast
 
+from supervisors import local_supervisor
 from supervisors import messages as m
 from supervisors.backend import TreeNode
 from supervisors.child import Child, ChildInfo, Counts
 from supervisors.errors import BadSpec, SupervisorError
 from supervisors.exits import Exit
+from supervisors.local_child import LOCAL
+from supervisors.observe import Happening
 from supervisors.spec import AutoShutdown, ChildSpec, Strategy, SupervisorSpec
+
+BACKENDS: Final = ("ray", "local")
 
 
 class Link(Protocol):
@@ -33,13 +38,17 @@ class Link(Protocol):
         """Stop its children in reverse, then itself, and see its process gone."""
         ...
 
+    def events(self) -> AsyncIterator[Happening]:
+        """What happens to its children from now on."""
+        ...
+
 
 class Supervisor:
     """A handle to a running supervisor; any number of them may exist, in any process of the cluster.
 
     Guarantees: calls are served one after the other; `which_children`, `count_children` and `tree` answer at once. A
     supervisor that is gone takes its children with it. A detached one whose process is killed is run again by Ray and
-    starts its children anew. Every call takes `timeout_s`, None being for ever: `CallTimeout` says that the caller
+    takes over what lives below it. Every call takes `timeout_s`, None being for ever: `CallTimeout` says that the caller
     has waited enough, not that the call is undone. A supervisor that does not answer raises `SupervisorDown`.
 
     Divergence from OTP: `stop` does not wait behind a start in progress, it ends it. A detached supervisor that gives
@@ -82,11 +91,12 @@ class Supervisor:
             auto_shutdown: See `SupervisorSpec`.
             max_children: See `SupervisorSpec`.
             counts: See `SupervisorSpec`.
-            backend: `"ray"`: supervisor and children are Ray actors.
+            backend: `"ray"`: supervisor and children are Ray actors. `"local"`: they are objects of this process,
+                on the running event loop; see `local_ref` for how to reach a child.
             name: Registers it, and heads its children's names; None makes a unique one.
-            namespace: Ray namespace of the supervisor and all below it.
-            detached: It outlives its creator and is restarted by Ray; otherwise it dies with the calling process, or
-                when the last handle is dropped.
+            namespace: Where the names of the supervisor and of all below it are registered.
+            detached: Under Ray, it outlives its creator and is restarted by Ray; otherwise it dies with the calling
+                process, or when the last handle is dropped. A local one runs until it is stopped.
             options: Passed to Ray's `.options()` for the supervisor's own actor.
             timeout_s: Seconds to wait for all of this; when they are over the supervisor is killed.
 
@@ -100,8 +110,11 @@ class Supervisor:
             strategy=strategy, max_restarts=max_restarts, max_seconds=max_seconds, children=tuple(children),
             auto_shutdown=auto_shutdown, max_children=max_children, counts=counts,
         )  # fmt: skip
-        if backend != "ray":
-            raise BadSpec(f"backend={backend!r} is not known; accepted: 'ray'.")
+        _check_backend(backend)
+        if backend == "local":
+            if detached or options:
+                raise BadSpec("detached and options go with backend='ray' only; leave them out.")
+            return cls(await local_supervisor.start(spec, name=name, namespace=namespace, timeout_s=timeout_s))
         if detached and name is None:
             raise BadSpec("detached=True needs a name, or nobody could find the supervisor again; give name=….")
         from supervisors import ray_supervisor
@@ -113,12 +126,15 @@ class Supervisor:
         )
 
     @classmethod
-    async def find(cls, name: str, namespace: str = "supervisors") -> Supervisor:
-        """A running supervisor by its registered name.
+    async def find(cls, name: str, namespace: str = "supervisors", *, backend: str = "ray") -> Supervisor:
+        """A running supervisor by its registered name; with `backend="local"` one of the running event loop.
 
         Raises:
             SupervisorDown: There is none.
         """
+        _check_backend(backend)
+        if backend == "local":
+            return cls(local_supervisor.find(name, namespace))
         from supervisors import ray_supervisor
 
         return cls(await ray_supervisor.find(name, namespace))
@@ -130,7 +146,7 @@ class Supervisor:
         Raises:
             SupervisorDown: That incarnation is gone.
         """
-        return await cls.find(child.name, child.namespace)
+        return await cls.find(child.name, child.namespace, backend="local" if child.node == LOCAL else "ray")
 
     async def start_child(
         self, spec: ChildSpec | None = None, *, args: Iterable[Any] = (), timeout_s: float | None = None
@@ -218,6 +234,14 @@ class Supervisor:
         """The supervisor and all below it as nested plain dicts: see `Server.tree`."""
         return await self._link.tree(timeout_s)
 
+    def events(self) -> AsyncIterator[Happening]:
+        """What happens to its children from now on, oldest first; it ends with the supervisor.
+
+        At most 1,024 wait for a reader; what it has lost beyond that is counted in the iterator's `dropped`. Those
+        of a nested supervisor are told by its own `events`.
+        """
+        return self._link.events()
+
     async def stop(self, *, timeout_s: float | None = None) -> None:
         """Stop the children in reverse, then the supervisor; returns when the processes are gone, or were already."""
         await self._link.stop(timeout_s)
@@ -227,3 +251,8 @@ class Supervisor:
         if isinstance(answer, SupervisorError):
             raise answer
         return answer
+
+
+def _check_backend(backend: str) -> None:
+    if backend not in BACKENDS:
+        raise BadSpec(f"backend={backend!r} is not known; accepted: {', '.join(map(repr, BACKENDS))}.")

@@ -1,4 +1,4 @@
-"""A tree that is done when its last significant child is: two imports and a progress bar that nobody needs without them.
+"""A tree that is done when its last significant child is: two imports, and a progress bar that ends with them.
 
 python examples/supervision/auto_shutdown.py
 """

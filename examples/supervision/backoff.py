@@ -14,20 +14,21 @@ class Client(Process):
 
     began = time.monotonic()
     tries = 0
+    connected = asyncio.Event()
 
     async def run(self) -> None:
         Client.tries += 1
         print(f"{time.monotonic() - self.began:.1f} s: try {Client.tries}")
         if Client.tries < 5:
             raise ConnectionError("nobody answers")
+        self.connected.set()
         await asyncio.Event().wait()
 
 
 async def main() -> None:
     client = ChildSpec("client", start=Client, backoff=Backoff(0.1, 1.0, jitter=0.2))
     sup = await Supervisor.start(max_restarts=5, max_seconds=2, children=[client], backend="local")
-    while Client.tries < 5:
-        await asyncio.sleep(0.05)
+    await Client.connected.wait()
     await sup.stop()
 
 

@@ -11,11 +11,12 @@ from supervisors import ChildSpec, Process, Supervisor, SupervisorSpec
 class Worker(Process):
     """Crashes until its branch has been started for the third time: a stale cache, say, that its sibling holds."""
 
-    branches = 0
+    at_work = asyncio.Event()
 
     async def run(self) -> None:
         if Cache.made < 3:
             raise RuntimeError("the cache makes no sense")
+        self.at_work.set()
         await asyncio.Event().wait()
 
 
@@ -32,8 +33,7 @@ async def main() -> None:
         max_restarts=2, max_seconds=5, children=(ChildSpec("cache", start=Cache), ChildSpec("worker", start=Worker))
     )
     top = await Supervisor.start(max_restarts=5, children=[ChildSpec("branch", start=branch)], backend="local")
-    while Cache.made < 3:
-        await asyncio.sleep(0.01)
+    await Worker.at_work.wait()
     (node,) = (await top.tree())["children"]
     print(f"the branch was started again {node['restarts']} times; last because of: {node['last_exit']}")
     await top.stop()

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import ray
 
-from supervisors import Child, ChildSpec, Supervisor
+from supervisors import CallTimeout, Child, ChildSpec, Supervisor, SupervisorDown, SupervisorSpec
 
 WAIT_S = 30.0
 
@@ -118,11 +118,64 @@ async def gone(*pids: int) -> None:
     """Wait until none of these processes exists."""
 
     async def none() -> bool:
-        return not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" for pid in pids)
+        return not any(map(runs, pids))
 
     await eventually(none)
+
+
+def runs(pid: int) -> bool:
+    """Whether the process exists and is no zombie."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def sigkill(pid: int) -> None:
     """End a process that a test started."""
     os.kill(pid, 9)
+
+
+async def kill(*pids: int) -> set[int]:
+    """End processes that a test started, all at once, and see them gone."""
+    for pid in pids:
+        sigkill(pid)
+    await gone(*pids)
+    return set(pids)
+
+
+def pid_of(tree: dict[str, Any], *path: str) -> int:
+    """The process at a path of ids below the top."""
+    for id_ in path:
+        tree = next(node for node in tree["children"] if node["id"] == id_)
+    return int(tree["pid"])
+
+
+async def whole(name: str, size: int, *killed: int) -> dict[str, Any]:
+    """The tree of that name, once it has so many processes and none of those that were killed."""
+
+    async def found() -> dict[str, Any] | None:
+        try:
+            tree = await (await Supervisor.find(name)).tree(timeout_s=5)
+        except (SupervisorDown, CallTimeout):
+            return None
+        there = pids(tree)
+        return tree if len(there) == size and not there & set(killed) and _is_ready(tree) else None
+
+    tree: dict[str, Any] = await eventually(found)
+    return tree
+
+
+def _is_ready(node: dict[str, Any]) -> bool:
+    return node["status"] == "ready" and all(_is_ready(below) for below in node["children"])
+
+
+def registered(top: str) -> list[str]:
+    """The names of all living actors of a tree, without the top's and without the chance in them."""
+    named = [entry["name"].partition("#")[0] for entry in ray.util.list_named_actors(all_namespaces=True)]
+    return sorted(name.removeprefix(top) for name in named if name == top or name.startswith(f"{top}/"))
+
+
+def nested(id_: str, *children: ChildSpec, **options: Any) -> ChildSpec:
+    """A nested supervisor."""
+    return ChildSpec(id_, start=SupervisorSpec(children=children, **options))

@@ -6,7 +6,6 @@ import asyncio
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 import ray
 
@@ -32,6 +31,7 @@ from tests.cluster.supervisors.actors import (
     handle,
     living,
     pids,
+    runs,
     sigkill,
     worker,
 )
@@ -116,7 +116,8 @@ def test_a_start_that_fails_says_what_the_class_raised(tmp_path: Path) -> None:
             await sup.start_child(worker("a", Broken, args=(str(flag),)))
         assert await sup.which_children() == []
         flag.unlink()
-        assert (await sup.start_child(worker("a", Broken, args=(str(flag),)))).id == "a"
+        started = await sup.start_child(worker("a", Broken, args=(str(flag),)))
+        assert started == await living(sup, "a")
         await sup.stop()
 
     asyncio.run(story())
@@ -180,13 +181,9 @@ def test_stop_asks_children_in_reverse_and_leaves_no_process(tmp_path: Path) -> 
         assert len(processes) == 4
         await sup.stop()
         assert log.read_text() == "c shutdown\nb shutdown\na shutdown\n"
-        assert not [pid for pid in processes if _runs(pid)]
+        assert not [pid for pid in processes if runs(pid)]
 
     asyncio.run(story())
-
-
-def _runs(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
 def test_brutal_kill_does_not_ask_and_a_number_waits_that_long(tmp_path: Path) -> None:
@@ -200,7 +197,7 @@ def test_brutal_kill_does_not_ask_and_a_number_waits_that_long(tmp_path: Path) -
         for id_ in ("brutal", "slow"):
             process = (await living(sup, id_)).pid
             await sup.terminate_child(id_)
-            assert not _runs(process)
+            assert not runs(process)
         assert log.read_text() == "slow shutdown\n"
         exits = [node["last_exit"] for node in (await sup.tree())["children"]]
         assert exits == ["killed", "killed: terminate took longer than 0.3 s"]
@@ -223,7 +220,9 @@ def test_the_calls_answer_as_otps_do_over_the_wire() -> None:
                 await call("a")
         await sup.terminate_child("a")
         await sup.terminate_child("a")
-        assert (await sup.restart_child("a")).name != old.name
+        new = await sup.restart_child("a")
+        assert new is not None
+        assert new.name != old.name
         with pytest.raises(ChildNotFound):
             await sup.terminate_child("nobody")
         await sup.stop()
@@ -236,8 +235,8 @@ def test_a_class_made_by_ray_remote_can_be_supervised() -> None:
 
     async def story() -> None:
         sup = await Supervisor.start()
-        started = await sup.start_child(worker("a", ray.remote(Worker)))
-        assert await handle(started).name.remote() == ""
+        await sup.start_child(worker("a", ray.remote(Worker)))
+        assert await handle(await living(sup, "a")).name.remote() == ""
         await sup.stop()
 
     asyncio.run(story())

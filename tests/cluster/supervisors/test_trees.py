@@ -11,13 +11,8 @@ from typing import Any
 import pytest
 import ray
 
-from supervisors import AlreadyStarted, ChildSpec, Supervisor, SupervisorDown, SupervisorSpec
-from tests.cluster.supervisors.actors import Polite, another, eventually, gone, living, pids, sigkill, worker
-
-
-def nested(id_: str, *children: ChildSpec, **options: Any) -> ChildSpec:
-    """A nested supervisor."""
-    return ChildSpec(id_, start=SupervisorSpec(children=children, **options))
+from supervisors import AlreadyStarted, Supervisor, SupervisorDown
+from tests.cluster.supervisors.actors import Polite, another, eventually, gone, living, nested, pids, sigkill, worker
 
 
 def test_a_nested_supervisor_that_gives_up_is_restarted_by_its_parent() -> None:
@@ -67,23 +62,6 @@ def test_stopping_the_root_stops_the_whole_tree_in_reverse(tmp_path: Path) -> No
         await root.stop()
         assert log.read_text() == "c shutdown\nb shutdown\na shutdown\n"
         await gone(*processes)
-
-    asyncio.run(story())
-
-
-def test_a_detached_root_that_is_killed_is_back_with_everything() -> None:
-    """Ray runs it again; it starts its tree anew under the same root name."""
-
-    async def story() -> None:
-        root = await Supervisor.start(name="root", detached=True, children=[nested("sup", worker("a"))])
-        before = pids(await root.tree())
-        sigkill((await root.tree())["pid"])
-        await gone(*before)
-        again = await eventually(lambda: _whole_tree("root"))
-        assert not before & pids(again)
-        await (await Supervisor.find("root")).stop()
-        with pytest.raises(SupervisorDown):
-            await Supervisor.find("root")
 
     asyncio.run(story())
 

@@ -10,6 +10,7 @@ import pytest
 from supervisors import (
     AlreadyPresent,
     AlreadyStarted,
+    BadSpec,
     ChildInfo,
     ChildNotFound,
     ChildSpec,
@@ -19,7 +20,6 @@ from supervisors import (
     Running,
     StartError,
     SupervisorSpec,
-    SupervisorStopping,
 )
 from supervisors import messages as m
 from tests.unit.supervisors.world import World, child_of, spec_of
@@ -54,6 +54,20 @@ def stopped() -> World:
     return world
 
 
+def starting() -> World:
+    """A child "a" whose first start is under way for another caller."""
+    world = absent()
+    world.call(m.StartChild(spec_of("a")))
+    return world
+
+
+def ignored() -> World:
+    """A child "a" that said `ignore`."""
+    world = starting()
+    world.start_ignores()
+    return world
+
+
 def absent() -> World:
     """No child."""
     return World(SupervisorSpec()).up()
@@ -72,6 +86,20 @@ TABLE: list[tuple[Callable[[], World], m.Request, Any]] = [
     (between_attempts, m.RestartChild("a"), Restarting("a")),
     (stopped, m.RestartChild("a"), STARTS),
     (absent, m.RestartChild("a"), ChildNotFound("a")),
+    (ignored, m.StartChild(spec_of("a")), AlreadyPresent("a")),
+    (ignored, m.RestartChild("a"), STARTS),
+    (ignored, m.DeleteChild("a"), OK),
+    (ignored, m.TerminateChild("a"), OK),
+    (running, m.WhichChild("a"), ChildInfo("a", child_of("a", 1), "worker", ("tests.unit.supervisors.world",))),
+    (restarting, m.WhichChild("a"), ChildInfo("a", "restarting", "worker", ("tests.unit.supervisors.world",))),
+    (between_attempts, m.WhichChild("a"), ChildInfo("a", "restarting", "worker", ("tests.unit.supervisors.world",))),
+    (stopped, m.WhichChild("a"), ChildInfo("a", None, "worker", ("tests.unit.supervisors.world",))),
+    (absent, m.WhichChild("a"), ChildNotFound("a")),
+    (running, m.CountChildren(), Counts(1, 1, 0, 1)),
+    (restarting, m.CountChildren(), Counts(1, 0, 0, 1)),
+    (between_attempts, m.CountChildren(), Counts(1, 0, 0, 1)),
+    (stopped, m.CountChildren(), Counts(1, 0, 0, 1)),
+    (absent, m.CountChildren(), Counts(0, 0, 0, 0)),
     (running, m.DeleteChild("a"), Running("a")),
     (restarting, m.DeleteChild("a"), Restarting("a")),
     (between_attempts, m.DeleteChild("a"), Restarting("a")),
@@ -141,13 +169,6 @@ def test_terminating_a_child_that_is_starting_again_stops_that_start() -> None:
     assert (world.answers[ref], world.state.slots["a"].status) == (None, "stopped")
 
 
-def test_terminating_between_two_attempts_ends_the_attempts() -> None:
-    """The retry that comes round later does nothing."""
-    world = between_attempts()
-    world.call(m.TerminateChild("a"))
-    assert world.send(m.TryAgain("a", 2)) == []
-
-
 def test_which_children_lists_the_newest_first_with_what_each_is_doing() -> None:
     """Child, `restarting`, or none."""
     world = World(SupervisorSpec(max_restarts=2, children=tuple(map(spec_of, "abc")))).up()
@@ -179,89 +200,95 @@ def test_calls_are_served_one_after_the_other_but_reads_at_once() -> None:
     assert world.answers[second] == child_of("b", 2)
 
 
-def test_a_crash_is_dealt_with_while_a_call_is_served() -> None:
-    """A slow start does not hold up another child's restart."""
+def test_terminating_by_the_child_itself_is_terminating_by_its_id() -> None:
+    """start_child answered it."""
     world = running()
-    world.call(m.StartChild(spec_of("b")))
-    world.exits("a")
-    assert [start.id for start in world.open_starts] == ["b", "a"]
+    assert world.ask(m.TerminateChild(child_of("a", 1))) is None
+    assert world.state.slots["a"].status == "stopped"
 
 
-def test_a_restart_that_fails_is_tried_again_after_the_calls_that_wait() -> None:
-    """The attempt is an effect of its own, so that others are served in between; each takes a stamp."""
-    world = between_attempts()
-    assert world.log[-1] == m.Retry("a", 2)
-    assert world.state.stamps == [0.0]
-    world.send(m.TryAgain("a", 2))
-    assert (world.state.stamps, world.open_starts[0].instance) == ([0.0, 0.0], 3)
+def test_a_start_child_that_is_ignored_answers_nothing_and_keeps_the_specification_unless_it_is_temporary() -> None:
+    """OTP's `{ok, undefined}`."""
+    for restart, kept in (("permanent", ["a"]), ("transient", ["a"]), ("temporary", [])):
+        world = absent()
+        ref = world.call(m.StartChild(spec_of("a", restart=restart)))
+        world.start_ignores()
+        assert (world.answers[ref], list(world.state.slots)) == (None, kept)
 
 
-def test_failing_restarts_alone_exceed_the_intensity() -> None:
-    """Two are allowed; the third attempt is not made."""
-    world = between_attempts()
-    world.send(m.TryAgain("a", 2))
+def test_a_restart_child_that_is_ignored_answers_nothing_and_keeps_the_specification() -> None:
+    """It can be tried again."""
+    world = stopped()
+    ref = world.call(m.RestartChild("a"))
+    world.start_ignores()
+    assert (world.answers[ref], world.state.slots["a"].status) == (None, "stopped")
+
+
+def test_a_call_behind_a_slow_one_sees_what_that_one_did() -> None:
+    """The same id twice: the second caller is told that it runs."""
+    world = starting()
+    second, third = world.call(m.StartChild(spec_of("a"))), world.call(m.DeleteChild("a"))
+    world.start_succeeds()
+    assert world.answers[second] == AlreadyStarted("a", child_of("a", 1))
+    assert world.answers[third] == Running("a")
+
+
+def test_a_call_behind_a_start_that_fails_may_take_its_id() -> None:
+    """Nothing was left of it."""
+    world = starting()
+    ref = world.call(m.StartChild(spec_of("a")))
     world.start_fails()
-    world.send(m.TryAgain("a", 3))
-    assert isinstance(world.log[-1], m.Leave)
-    assert (world.log[-1].reason.kind, world.log[-1].gave_up) == ("shutdown", True)
-
-
-def test_giving_up_stops_the_other_children_in_reverse_and_leaves_with_shutdown() -> None:
-    """The dead child needs no stop."""
-    world = World(SupervisorSpec(max_restarts=0, children=tuple(map(spec_of, "abcd")))).up()
-    world.exits("b")
     world.settle()
-    assert [stop.id for stop in world.seen(m.StopChild)] == ["d", "c", "a"]
-    assert isinstance(world.log[-1], m.Leave)
-    assert "child 'b' ended (killed) once too often" in str(world.log[-1].reason)
+    assert world.answers[ref] == child_of("a", 2)
 
 
-def test_who_waits_or_comes_when_the_supervisor_stops_is_told_so() -> None:
-    """The call being served, those behind it and those after it."""
+def test_a_child_that_crashes_while_it_is_being_terminated_stays_terminated() -> None:
+    """Its exit answers the call."""
     world = running()
-    refs = [world.call(m.StartChild(spec_of("b"))), world.call(m.StartChild(spec_of("c")))]
-    world.send(m.Stop(Exit("shutdown")))
-    refs += [world.call(m.WhichChildren()), world.call(m.TerminateChild("a"))]
-    assert [world.answers[ref] for ref in refs] == [SupervisorStopping()] * 4
+    ref = world.call(m.TerminateChild("a"))
+    world.exits("a", Exit("crash", "in terminate"))
+    assert (world.answers[ref], world.state.slots["a"].status, world.state.stamps) == (None, "stopped", [])
 
 
-def test_a_child_that_dies_during_init_is_restarted_when_init_is_over() -> None:
-    """As in OTP, where its exit waits in the mailbox; so do calls."""
-    world = World(SupervisorSpec(children=(spec_of("a"), spec_of("b"))))
-    world.send(m.Init())
-    world.start_succeeds()
-    ref = world.call(m.TerminateChild("b"))
-    assert world.exits("a") == []
-    effects = world.start_succeeds()
-    assert [type(effect) for effect in effects] == [m.Ready, m.Start, m.StopChild]
-    world.settle()
-    assert world.answers[ref] is None
-
-
-def test_news_of_an_earlier_instance_is_ignored() -> None:
-    """Only the instance that the slot holds counts."""
+def test_a_child_whose_restart_fails_while_it_is_being_terminated_stays_terminated() -> None:
+    """The failed start answers the call; it is not tried again."""
     world = restarting()
-    world.start_succeeds()
-    assert world.send(m.Exited("a", 1, Exit("killed"))) == []
-    assert world.send(m.StartFailed("a", 1, BOOM)) == []
-    assert world.state.slots["a"].status == "running"
+    ref = world.call(m.TerminateChild("a"))
+    world.start_fails()
+    assert (world.answers[ref], world.open_retries, world.state.slots["a"].status) == (None, [], "stopped")
 
 
-def test_a_child_that_is_being_stopped_is_not_stopped_twice() -> None:
-    """The supervisor's own stop waits for the one under way."""
+def test_a_child_whose_restart_is_ignored_while_it_is_being_terminated_stays_terminated() -> None:
+    """So does this."""
+    world = restarting()
+    ref = world.call(m.TerminateChild("a"))
+    world.start_ignores()
+    assert (world.answers[ref], world.state.slots["a"].status) == (None, "stopped")
+
+
+@pytest.mark.parametrize(
+    ("request_", "sentence"),
+    [
+        (m.StartChild("a"), "A child is given as a ChildSpec, not as str."),  # type: ignore[arg-type]
+        (m.TerminateChild(["a"]), "child=['a'] is not accepted; give its id, or the Child"),  # type: ignore[arg-type]
+        (m.UpdateSpecs("a"), "update_specs takes a SupervisorSpec, not str."),  # type: ignore[arg-type]
+        (m.StartFromTemplate((1,)), "A supervisor of strategy 'one_for_one' has no template; give start_child a"),
+        (m.StartChild(spec_of("b", restart="transient", significant=True)), "Child 'b' is significant, which does not"),
+        ("nonsense", "'nonsense' is no request; accepted: the requests of supervisors.messages."),
+    ],
+)
+def test_a_call_that_makes_no_sense_is_answered_with_what_does(request_: Any, sentence: str) -> None:
+    """And changes nothing."""
     world = running()
-    world.call(m.TerminateChild("a"))
-    world.send(m.Stop(Exit("shutdown")))
-    assert len(world.seen(m.StopChild)) == 1
-    world.exits("a", Exit("shutdown"))
-    assert isinstance(world.log[-1], m.Leave)
+    answer = world.answers[world.call(request_)]
+    assert isinstance(answer, BadSpec)
+    assert str(answer).startswith(sentence)
+    assert (list(world.state.slots), world.state.current) == (["a"], None)
 
 
-def test_a_restart_that_fails_while_the_supervisor_stops_is_not_tried_again() -> None:
-    """There is nothing to come back to, and the stop of the others goes on."""
-    world = World(SupervisorSpec(children=(spec_of("a"), spec_of("b")))).up()
-    world.exits("a")
-    world.send(m.Stop(Exit("shutdown")))
-    assert world.start_fails() == []
-    world.exits("b", Exit("shutdown"))
-    assert isinstance(world.log[-1], m.Leave)
+@pytest.mark.parametrize("id_", [3, None, ["a"]])
+def test_an_id_that_is_no_text_is_not_found(id_: Any) -> None:
+    """Whatever it is."""
+    world = running()
+    for request in (m.RestartChild(id_), m.DeleteChild(id_), m.WhichChild(id_)):
+        assert world.answers[world.call(request)] == ChildNotFound(id_)

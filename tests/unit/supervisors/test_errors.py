@@ -17,6 +17,8 @@ ALL = [
     e.Running("a"),
     e.Restarting("a"),
     e.ChildNotFound("a"),
+    e.MaxChildren(3),
+    e.NotForDynamic("dynamic"),
     e.StartError("a", Exit("init_failed", "ValueError: boom")),
     e.FailedToStartChild("a", Exit("init_failed", "ValueError: boom")),
     e.SupervisorStopping(),

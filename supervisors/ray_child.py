@@ -1,0 +1,180 @@
+"""One incarnation of a child as a Ray actor: how it starts, is asked to end, says why it ended, and is killed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError, RayTaskError
+
+from supervisors.child import Child
+from supervisors.errors import SupervisorError
+from supervisors.exits import KILLED, SHUTDOWN, Exit
+from supervisors.ray_memory import Note, NoteKind
+from supervisors.ray_process import Begun, is_process
+from supervisors.ray_watch import Process
+from supervisors.spec import BRUTAL_KILL, INFINITY, ChildSpec, Shutdown, SupervisorSpec
+
+_TREE_TIMEOUT_S = 1.0
+_ASK_TIMEOUT_S = 5.0
+
+
+async def within(awaitable: Any, timeout_s: float | None) -> Any:  # Ray's references are awaitable, not coroutines
+    """Await it for so long.
+
+    Raises:
+        TimeoutError: It took longer.
+    """
+    async with asyncio.timeout(timeout_s):
+        return await awaitable
+
+
+class ChildActor:
+    """One incarnation.
+
+    Attributes:
+        handle: Ray's; None until the actor is made.
+        dead: Is set when Ray, or whoever knows of its node's loss, says that it is dead.
+        reason: Why we ended it, if we did: we know better than Ray.
+        asked: Whether its supervisor is ending it.
+        node: Where it runs, or is meant to; empty while nobody knows.
+        child: What its supervisor shows, once it has started.
+        ready: A spare whose class is constructed.
+    """
+
+    def __init__(self, key: str, instance: int, spec: ChildSpec, name: str, kind: NoteKind = "child") -> None:
+        self.key, self.instance, self.spec, self.name, self.kind = key, instance, spec, name, kind
+        self.handle: Any = None
+        self.dead: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
+        self.reason: Exit | None = None
+        self.started = self.asked = self.ready = False
+        self.node = ""
+        self.child: Child | None = None
+        self.process = Process(0)
+
+    @property
+    def note(self) -> Note:
+        """What the supervisor's memory keeps of it."""
+        actor_id = self.handle._actor_id.hex() if self.handle is not None else ""
+        return Note(self.kind, self.key, self.instance, self.name, actor_id, self.child)
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether it is a supervisor of this package."""
+        return isinstance(self.spec.start, SupervisorSpec)
+
+    @property
+    def says_why(self) -> bool:
+        """Whether it tells its supervisor why it ends, and waits to be killed then."""
+        return self.is_nested or is_process(self.spec.start)
+
+    def note_death(self, cause: Exit) -> None:
+        """It is dead."""
+        if not self.dead.done():
+            self.dead.set_result(self.reason or cause)
+
+    def kill(self, reason: Exit) -> None:
+        """End it; the first reason counts."""
+        self.reason = self.reason or reason
+        if self.handle is not None:
+            ray.kill(self.handle)
+
+    def take(self, spare: ChildActor) -> None:
+        """Be that spare from now on."""
+        self.handle, self.name, self.dead = spare.handle, spare.name, spare.dead
+        self.node, self.process, self.ready = spare.node, spare.process, True
+
+    async def start(self) -> Begun:
+        """Wait until it has started, or has not."""
+        timeout_s = self.spec.start_timeout_or_none
+        try:
+            begun: Begun = await within(self._unless_lost(self._begin()), timeout_s)
+            return begun
+        except TimeoutError:
+            return Begun(failed=Exit("init_failed", f"not started within {timeout_s:g} s"))
+        except RayActorError as error:
+            return Begun(failed=_init_error(error) or await self.dead)
+        except Exception as error:  # what Ray raises for options it cannot fulfil
+            return Begun(failed=Exit("init_failed", f"{type(error).__name__}: {error}"))
+
+    async def _unless_lost(self, start: Coroutine[Any, Any, Begun]) -> Begun:
+        """A call to a node that is gone fails only when Ray notices."""
+        begin = asyncio.ensure_future(start)
+        try:
+            either: set[asyncio.Future[Any]] = {begin, self.dead}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not begin.done() and self.dead.result().kind == "node_lost":
+                return Begun(failed=self.dead.result())
+            return await begin
+        finally:
+            begin.cancel()
+
+    async def _begin(self) -> Begun:
+        if not self.ready:
+            await self.handle.__ray_ready__.remote()
+        if self.is_nested:
+            error: SupervisorError | None = await self.handle.ready.remote()
+            return Begun(failed=Exit("init_failed", str(error)) if error else None)
+        if is_process(self.spec.start):
+            begun: Begun = await self.handle.supervised_begin.remote()
+            return begun
+        return Begun()
+
+    async def has_begun(self) -> bool:
+        """Whether its start went well, for one whose supervisor did not live to see it."""
+        if not is_process(self.spec.start):
+            return True
+        try:
+            begun: Begun | None = await within(self.handle.supervised_has_begun.remote(), _ASK_TIMEOUT_S)
+        except (TimeoutError, RayActorError):
+            return False
+        return begun is not None and not begun.ignored and begun.failed is None
+
+    async def info(self) -> Any:  # whatever `init` returned
+        """What the start of a process returned."""
+        if not is_process(self.spec.start):
+            return None
+        begun: Begun | None = await within(self.handle.supervised_has_begun.remote(), _ASK_TIMEOUT_S)
+        return begun.info if begun is not None else None
+
+    async def own_exit(self) -> Exit | None:
+        """Wait until it says why it ends; None if it died without a word."""
+        ask = self.handle.wait_exit if self.is_nested else self.handle.supervised_exit
+        try:
+            reason: Exit = await ask.remote()
+        except RayActorError:
+            return None
+        return reason
+
+    async def ask_to_end(self, shutdown: Shutdown) -> Exit:
+        """Ask it as its specification says and wait for its own `terminate`; why it may be killed now."""
+        if shutdown == BRUTAL_KILL or not (self.started or self.is_nested):
+            return KILLED
+        timeout_s = None if shutdown == INFINITY else float(shutdown)
+        ask = "supervised_stop" if is_process(self.spec.start) else "terminate"
+        if not hasattr(self.handle, ask):
+            return SHUTDOWN
+        try:
+            await within(getattr(self.handle, ask).remote("shutdown"), timeout_s)
+        except TimeoutError:
+            return Exit("killed", f"terminate took longer than {timeout_s:g} s")
+        except RayTaskError as error:
+            return Exit("crash", f"terminate raised {type(error.cause).__name__}")
+        except RayActorError:
+            return SHUTDOWN
+        return SHUTDOWN
+
+    async def tree(self) -> dict[str, Any] | None:
+        """What a nested supervisor says of itself."""
+        try:
+            return await within(self.handle.tree.remote(), _TREE_TIMEOUT_S) if self.is_nested else None
+        except (TimeoutError, RayActorError, AttributeError):
+            return None
+
+
+def _init_error(error: RayActorError) -> Exit | None:
+    """The exception of `__init__`, if that is what Ray reports."""
+    cause = getattr(error.args[0], "cause", None) if error.args else None
+    return Exit("init_failed", f"{type(cause).__name__}: {cause}") if cause is not None else None
