@@ -60,11 +60,14 @@ class RayShelf:
     not overwrite may have been made all the same if it was cut off, and then says that it was not.
     """
 
+    @property
+    def _client(self) -> Any:
+        return ray._private.worker.global_worker.gcs_client  # type: ignore[attr-defined]
+
     async def _surely(self, method: str, *args: Any) -> Any:  # what Ray's client answers
         while True:
-            client = ray._private.worker.global_worker.gcs_client  # type: ignore[attr-defined]
             try:
-                return await getattr(client, f"async_internal_kv_{method}")(*args, _NAMESPACE, timeout=_TIMEOUT_S)
+                return await getattr(self._client, f"async_internal_kv_{method}")(*args, _NAMESPACE, timeout=_TIMEOUT_S)
             except RpcError as error:
                 log.warning("Ray's control store does not answer: %s", error)
                 await asyncio.sleep(_AGAIN_S)

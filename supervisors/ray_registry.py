@@ -105,13 +105,17 @@ class _ReadingShelf(RayShelf):
 
     async def get(self, key: str) -> bytes | None:
         """See `Shelf`."""
-        value: bytes | None = await asyncio.to_thread(self._client.internal_kv_get, key.encode(), SHELF, _READ_S)
+        value: bytes | None = await asyncio.to_thread(_control_store().internal_kv_get, key.encode(), SHELF, _READ_S)
         return value
 
     async def keys(self, prefix: str) -> list[str]:
         """See `Shelf`."""
-        found = await asyncio.to_thread(self._client.internal_kv_keys, prefix.encode(), SHELF, _READ_S)
+        found = await asyncio.to_thread(_control_store().internal_kv_keys, prefix.encode(), SHELF, _READ_S)
         return [key.decode() for key in found]
+
+
+def _control_store() -> Any:  # Ray's client, which has no types
+    return ray._private.worker.global_worker.gcs_client  # type: ignore[attr-defined]
 
 
 class _Living:
@@ -243,6 +247,8 @@ class RayKeeper:
             async with asyncio.timeout(timeout_s):
                 return await work
         except TimeoutError:
+            if self._following.done():
+                self._following.result()
             why = f"waited {timeout_s:g} s; a change may still be made; {self._trouble}"
             raise RegistryDown(self._home, why) from None
 

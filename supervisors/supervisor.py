@@ -48,8 +48,8 @@ class Supervisor:
 
     Guarantees: calls are served one after the other; `which_children`, `count_children` and `tree` answer at once. A
     supervisor that is gone takes its children with it. A detached one whose process is killed is run again by Ray and
-    takes over what lives below it. Every call takes `timeout_s`, None being for ever: `CallTimeout` says that the caller
-    has waited enough, not that the call is undone. A supervisor that does not answer raises `SupervisorDown`.
+    takes over what lives below it. Every call takes `timeout_s`, None being for ever: `CallTimeout` says that the
+    caller has waited enough, not that the call is undone. A supervisor that does not answer raises `SupervisorDown`.
 
     Divergence from OTP: `stop` does not wait behind a start in progress, it ends it. A detached supervisor that gives
     up is restarted by Ray, its parent, without a limit. Exits are noticed and restarts go on while a call is served.
