@@ -32,6 +32,7 @@ from supervisors.spread import needs_of, place
 from supervisors.state import Memory
 
 _NODE_LABEL = "ray.io/node-id"
+_LAST_ANSWER_S = 0.5
 
 
 class RayBackend:
@@ -318,7 +319,10 @@ class RayBackend:
     async def _await_exit(self, actor: ChildActor) -> None:
         """It tells why it goes; the kill spares the quarter of a second that leaving takes Ray."""
         reason = await actor.own_exit()
-        if reason is not None and not actor.asked:
+        if reason is not None and actor.asked:
+            # The answer of its `terminate`, which knows more, is on its way, unless it ended in the middle of that.
+            await asyncio.wait({actor.dead}, timeout=_LAST_ANSWER_S)
+        if reason is not None and not actor.dead.done():
             await self.end(actor, reason)
 
     async def _stop(self, actor: ChildActor, shutdown: Shutdown) -> None:

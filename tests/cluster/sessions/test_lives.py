@@ -77,6 +77,13 @@ def note_turns(instance: Instance, session: str, notes: Notes) -> None:
         notes.acknowledged.append((session, f"{session}.{number}", body["turn"]))
 
 
+def wait_back(instance: Instance, part: str, killed: int) -> None:
+    """Until the tree shows that part with another process."""
+    deadline = time.monotonic() + 60
+    while instance.call("GET", "/v1/tree")[0] != 200 or _pid(instance, part) in (0, killed):
+        assert time.monotonic() < deadline
+
+
 def test_the_second_turn_saw_the_first(instance: Instance) -> None:
     """The conversation is state; the client sends none of it."""
     open_session(instance, "alice")
@@ -123,10 +130,34 @@ def test_a_killed_supervisor_comes_back_and_nothing_is_lost(instance: Instance, 
     pid = _pid(instance, part)
     os.kill(pid, signal.SIGKILL)
     assert "after 'before'" in answer(instance, session, "now")
-    deadline = time.monotonic() + 60
-    while instance.call("GET", "/v1/tree")[0] != 200 or _pid(instance, part) in (0, pid):
-        assert time.monotonic() < deadline
+    wait_back(instance, part, pid)
     instance.wait_nodes("standby")
+
+
+@pytest.mark.parametrize("part", ["placement", "hosts", "root"])
+def test_no_request_notices_that_a_supervisor_was_killed(instance: Instance, part: str) -> None:
+    """Under load: every turn is answered at its first attempt, by the very host that was there before."""
+    session = f"ivy-{part}"
+    open_session(instance, session)
+    instance.wait_nodes("standby")
+    hosts = {node["pid"] for kind in ("host", "standby") for node in instance.nodes(kind)}
+    answers: list[tuple[int, Json]] = []
+    done = threading.Event()
+
+    def load() -> None:
+        while not done.is_set():
+            answers.append(ask(instance, session, "again"))
+
+    client = threading.Thread(target=load)
+    client.start()
+    killed = _pid(instance, part)
+    os.kill(killed, signal.SIGKILL)
+    wait_back(instance, part, killed)
+    instance.wait_nodes("standby")
+    done.set()
+    client.join(60)
+    assert {(status, body.get("attempts")) for status, body in answers} == {(200, 1)}
+    assert {node["pid"] for kind in ("host", "standby") for node in instance.nodes(kind)} == hosts
 
 
 def test_after_a_restart_the_third_turn_sees_both(instance: Instance) -> None:

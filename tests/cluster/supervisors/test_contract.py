@@ -32,7 +32,7 @@ class RayHarness:
     async def crash(self, child: Child) -> None:
         """A process says so; of a plain class nothing but its death is known."""
         handle = find_actor(child.name, child.namespace)
-        if hasattr(handle, "leave"):
+        if hasattr(handle, "supervised_exit"):
             await self.leave(child, CRASH)
         else:
             sigkill(child.pid)
