@@ -20,7 +20,6 @@ import uvloop
 
 from dspex_actors.config import Settings
 from dspex_actors.errors import Moved
-from dspex_actors.sessions import lifeline
 from dspex_actors.sessions.host import Host
 from dspex_actors.sessions.keep import keep_what_is_here
 from dspex_actors.sessions.load import Load
@@ -28,6 +27,7 @@ from dspex_actors.sessions.placement import HostInfo, lifeline_of
 from dspex_actors.sessions.ray_placement import placement_handle
 from dspex_actors.sessions.server import HostServer
 from dspex_actors.store.port import Lease
+from supervisors import lifeline
 
 log = logging.getLogger(__name__)
 

@@ -23,11 +23,11 @@ from ray.experimental import internal_kv
 
 from dspex_actors.config import Settings
 from dspex_actors.errors import StoreUnavailable
-from dspex_actors.sessions import lifeline
 from dspex_actors.sessions.keep import keep_what_is_here
 from dspex_actors.sessions.load import Load
 from dspex_actors.sessions.placement import HostInfo, Table, first_owners, lifeline_of, plan
 from dspex_actors.store.port import Lease, Store
+from supervisors import lifeline
 
 log = logging.getLogger(__name__)
 
