@@ -1,8 +1,9 @@
 """Sweeping up processes whose supervisor is gone: those that nobody owns any more, and no others.
 
-Every process that a supervisor starts carries a `Mark`: the cluster that it belongs to, who owns it, and the epoch of
+The processes that are to be swept carry a `Mark`: the cluster that it belongs to, who owns it, and the epoch of
 that owner's incarnation. A process that is started with an environment carries it there (`Mark.environment`); one that
 beats, as Ray's workers do, carries it in its pulse (`pulse.begin(mark=...)`), where whoever adopts it writes another.
+Supervisors do not mark their children by themselves yet: whoever starts a process to be swept does.
 What a marked process starts inherits the environment, and with it the mark; while the leader of its process group
 lives, that one's mark counts instead, so what an adopted process had started is adopted with it.
 
