@@ -98,13 +98,17 @@ class Database:
             for _ in range(readers):
                 opened.enter_context(self._reader.connect())
         log = Path(f"{self._file}-wal")
-        if log.exists() and log.stat().st_size >= LOG_PAGES * _PAGE_BYTES:
-            return
+        if not log.exists() or log.stat().st_size < LOG_PAGES * _PAGE_BYTES:
+            self._fill_log()
+        # A transaction of its own, in one with the filling nothing reaches the file; and always, because the process
+        # that filled the log may have been killed before this.
+        with self.write() as connection:
+            driver.run(connection, "DROP TABLE IF EXISTS filler", ())
+
+    def _fill_log(self) -> None:
         with self.write() as connection:
             driver.run(connection, "CREATE TABLE IF NOT EXISTS filler (pages BLOB)", ())
             driver.run(connection, "INSERT INTO filler VALUES (zeroblob(?))", (LOG_PAGES * _PAGE_BYTES,))
-        with self.write() as connection:  # a transaction of its own: in one with the former nothing reaches the file
-            driver.run(connection, "DROP TABLE IF EXISTS filler", ())
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
