@@ -31,15 +31,17 @@ def read(state: State, request: m.Request) -> Any:
             return [info_of(state, slot) for slot in reversed(state.slots.values())]
         case m.CountChildren():
             return counts_of(state)
-        case m.WhichChild(id_):
-            return _which_child(state, id_)
+        case m.WhichChild(child):
+            return _which_child(state, child)
         case _:
             return None
 
 
-def _which_child(state: State, id_: str) -> ChildInfo | SupervisorError:
-    slot = None if state.spec.is_dynamic or not isinstance(id_, str) else state.slots.get(id_)
-    return ChildNotFound(id_) if slot is None else info_of(state, slot)
+def _which_child(state: State, child: str | Child) -> ChildInfo | SupervisorError:
+    try:
+        return info_of(state, _slot_of(state, child))
+    except SupervisorError as error:
+        return error
 
 
 def begin(state: State, call: m.Call) -> list[m.Effect]:
@@ -127,7 +129,7 @@ def _slot_of(state: State, child: str | Child) -> Slot:
     elif isinstance(child, Child):
         id_ = child.id
         slot = state.slots.get(child.key)
-        slot = slot if slot is None or slot.child is None or slot.child.name == child.name else None
+        slot = slot if slot is not None and slot.name == child.name else None
     else:
         raise NotForDynamic(state.spec.strategy)
     if slot is None:
@@ -169,7 +171,7 @@ def _update_specs(state: State, ref: int, update: m.UpdateSpecs) -> list[m.Effec
         )
     if spec.strategy == "simple_one_for_one":
         template = spec.children[0]
-        new = {key: replace(template, args=slot.spec.args) for key, slot in old.items()}
+        new = {key: _made_of(template, slot.spec) for key, slot in old.items()}
     else:
         new = {child.id: child for child in spec.children}
     state.slots = {key: old.get(key) or Slot(key, child) for key, child in new.items()} | old
@@ -177,3 +179,10 @@ def _update_specs(state: State, ref: int, update: m.UpdateSpecs) -> list[m.Effec
         state.slots[key].spec = child
     state.spec = spec
     return [m.Reply(ref, None)]
+
+
+def _made_of(template: ChildSpec, old: ChildSpec) -> ChildSpec:
+    """The template with a child's own arguments; a temporary child stays one, as those are not known any more."""
+    if old.restart == "temporary" and template.restart != "temporary":
+        return old
+    return replace(template, args=old.args)

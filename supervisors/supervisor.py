@@ -211,9 +211,18 @@ class Supervisor:
         """The children, newest first."""
         return cast(list[ChildInfo], await self._call(m.WhichChildren(), timeout_s))
 
-    async def which_child(self, id: str, *, timeout_s: float | None = None) -> ChildInfo:  # noqa: A002
-        """One of them. Raises ChildNotFound."""
-        return cast(ChildInfo, await self._call(m.WhichChild(id), timeout_s))
+    async def which_child(self, child: str | Child, *, timeout_s: float | None = None) -> ChildInfo:
+        """One of them.
+
+        Args:
+            child: Its id; the child itself where children are started on demand.
+            timeout_s: Seconds that the caller waits.
+
+        Raises:
+            ChildNotFound: There is no such child.
+            NotForDynamic: An id was given where children are started on demand.
+        """
+        return cast(ChildInfo, await self._call(m.WhichChild(child), timeout_s))
 
     async def update_specs(self, spec: SupervisorSpec, *, timeout_s: float | None = None) -> None:
         """Other specifications and options from now on, as OTP's `code_change`.

@@ -98,3 +98,16 @@ async def a_transient_supervisor_that_gives_up_is_not_restarted(world: World) ->
     top = await world.start(nested)
     await world.harness.crash(await world.child(await Supervisor.of(await world.child(top, "sup")), "a"))
     await world.is_in_state(top, "sup", "none")
+
+
+async def one_that_gives_up_comes_back_with_its_declared_children_alone(world: World) -> None:
+    """What `start_child` brought is gone; under `one_for_all` its sibling comes back likewise."""
+    sups = [world.nested(id_, world.spec(f"in {id_}"), max_restarts=0) for id_ in "ab"]
+    top = await world.start(*sups, strategy="one_for_all")
+    old = {id_: await world.child(top, id_) for id_ in "ab"}
+    for id_, child in old.items():
+        await (await Supervisor.of(child)).start_child(world.spec(f"added to {id_}"))
+    await world.harness.crash(await world.child(await Supervisor.of(old["b"]), "added to b"))
+    for id_, child in old.items():
+        new = await Supervisor.of(await world.heir(top, child))
+        assert [row.id for row in await new.which_children()] == [f"in {id_}"]

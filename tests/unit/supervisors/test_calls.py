@@ -290,5 +290,5 @@ def test_a_call_that_makes_no_sense_is_answered_with_what_does(request_: Any, se
 def test_an_id_that_is_no_text_is_not_found(id_: Any) -> None:
     """Whatever it is."""
     world = running()
-    for request in (m.RestartChild(id_), m.DeleteChild(id_), m.WhichChild(id_)):
+    for request in (m.RestartChild(id_), m.DeleteChild(id_)):
         assert world.answers[world.call(request)] == ChildNotFound(id_)
