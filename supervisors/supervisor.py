@@ -13,7 +13,7 @@ from supervisors.errors import BadSpec, SupervisorError
 from supervisors.exits import Exit
 from supervisors.local_child import LOCAL
 from supervisors.observe import Happening
-from supervisors.spec import AutoShutdown, ChildSpec, Strategy, SupervisorSpec
+from supervisors.spec import AutoShutdown, ChildSpec, Strategy, SupervisorSpec, check_text
 
 BACKENDS: Final = ("ray", "local")
 
@@ -111,6 +111,9 @@ class Supervisor:
             auto_shutdown=auto_shutdown, max_children=max_children, counts=counts,
         )  # fmt: skip
         _check_backend(backend)
+        if name is not None:
+            check_text("name", name)
+        check_text("namespace", namespace)
         if backend == "local":
             if detached or options:
                 raise BadSpec("detached and options go with backend='ray' only; leave them out.")

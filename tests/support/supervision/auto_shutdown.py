@@ -102,12 +102,12 @@ async def auto_shutdown_does_not_go_with_a_dynamic_supervisor(world: World) -> N
 async def an_auto_shutdown_goes_up_through_significant_supervisors_alone(world: World) -> None:
     """A nested supervisor that ends so ends with `shutdown`, by itself."""
 
-    def nested(id_: str, **options: bool) -> ChildSpec:
+    def nested(id_: str, is_significant: bool) -> ChildSpec:
         child = significant(world, f"in {id_}", "transient")
         inner = SupervisorSpec(children=(child,), auto_shutdown="any_significant")
-        return ChildSpec(id_, start=inner, restart="transient", **options)
+        return ChildSpec(id_, start=inner, restart="transient", significant=is_significant)
 
-    top = await world.start(nested("a"), nested("b", significant=True), auto_shutdown="any_significant")
+    top = await world.start(nested("a", False), nested("b", True), auto_shutdown="any_significant")
     for id_ in "ab":
         sup = await Supervisor.of(await world.child(top, id_))
         await world.harness.leave(await world.child(sup, f"in {id_}"), NORMAL)

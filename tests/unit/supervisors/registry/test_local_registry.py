@@ -246,6 +246,33 @@ def test_a_key_is_plain_data(key: Any) -> None:
     told(story)
 
 
+def test_keys_are_equal_as_pythons_values_are() -> None:
+    """Elixir tells 1 from 1.0."""
+
+    async def story(supervisor: Supervisor, names: Registry) -> None:
+        await names.register(1, who=await plain(supervisor))
+        with pytest.raises(AlreadyRegistered):
+            await names.register(1.0, who=await plain(supervisor))
+        await names.register("1", who=await plain(supervisor))
+        assert names.count() == 2
+
+    told(story)
+
+
+def test_a_child_registers_under_its_via_in_a_registry_of_shared_keys_too() -> None:
+    """Elixir refuses that; here who calls the name reaches the oldest."""
+
+    async def story(supervisor: Supervisor, _: Registry) -> None:
+        tags = await Registry.open("tags", keys="duplicate", backend="local")
+        children = [await supervisor.start_child(ChildSpec("n", start=Named, args=(tags.via("k"),))) for _ in range(2)]
+        assert [entry.who for entry in tags.lookup("k")] == [await tags.holder(child) for child in children]
+        oldest = children[0]
+        assert oldest is not None
+        assert await tags.via("k").call("who") == id(local_ref(oldest).object)
+
+    told(story)
+
+
 def test_bad_values_are_refused_with_the_accepted_ones() -> None:
     """Kinds of keys, backends, and whoever is no child."""
 
@@ -254,6 +281,8 @@ def test_bad_values_are_refused_with_the_accepted_ones() -> None:
             await Registry.open("n", keys="many", backend="local")  # type: ignore[arg-type]
         with pytest.raises(BadSpec, match="accepted: 'local', 'ray'"):
             await Registry.open("n", backend="disk")  # type: ignore[arg-type]
+        with pytest.raises(BadSpec, match="name=3 is not accepted; give a text"):
+            await Registry.open(3, backend="local")  # type: ignore[arg-type]
         with pytest.raises(BadSpec, match="has 'unique' keys"):
             await Registry.open("names", keys="duplicate", backend="local")
         for who in (None, object(), Named(names.via("k"))):
