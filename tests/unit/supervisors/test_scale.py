@@ -15,7 +15,7 @@ FEW, MANY = 300, 6000
 
 
 def seconds(strategy: Strategy, count: int) -> float:
-    """Processor time to start and terminate so many temporary children, one call after the other."""
+    """Processor time to start, count and terminate so many temporary children, one call after the other."""
     children = specs_of("t", restart="temporary") if strategy == "simple_one_for_one" else ()
     world = World(SupervisorSpec(strategy=strategy, children=children)).up()
     by_id = strategy in ("one_for_one", "one_for_all", "rest_for_one")
@@ -23,6 +23,7 @@ def seconds(strategy: Strategy, count: int) -> float:
     for key in map(str, range(1, count + 1)):
         spec = spec_of(f"c{key}" if by_id else "c", restart="temporary")
         world.ask(m.StartFromTemplate() if children else m.StartChild(spec))
+    assert world.ask(m.CountChildren()).active == len(world.ask(m.WhichChildren())) == count
     for number in range(1, count + 1):
         world.ask(m.TerminateChild(f"c{number}" if by_id else child_of(str(number), number)))
     assert world.state.slots == {}
