@@ -120,21 +120,19 @@ def _terminate_child(state: State, ref: int, child: str | Child) -> list[m.Effec
 
 
 def _slot_of(state: State, child: str | Child) -> Slot:
-    """Where children are started on demand, a child is named by itself: their ids need not differ."""
+    """A child stands for one incarnation; where children are started on demand, their ids need not differ."""
     if not isinstance(child, str | Child):
         raise BadSpec(f"child={child!r} is not accepted; give its id, or the Child that start_child answered.")
-    if not state.spec.is_dynamic:
-        id_ = child.id if isinstance(child, Child) else child
-        slot = state.slots.get(id_)
-    elif isinstance(child, Child):
-        id_ = child.id
+    if isinstance(child, Child):
         slot = state.slots.get(child.key)
-        slot = slot if slot is not None and slot.name == child.name else None
-    else:
+        if slot is None or slot.name != child.name:
+            raise ChildNotFound(child.id)
+        return slot
+    if state.spec.is_dynamic:
         raise NotForDynamic(state.spec.strategy)
-    if slot is None:
-        raise ChildNotFound(id_)
-    return slot
+    if child not in state.slots:
+        raise ChildNotFound(child)
+    return state.slots[child]
 
 
 def _restart_child(state: State, ref: int, id_: str) -> list[m.Effect]:

@@ -178,7 +178,8 @@ class Supervisor:
         """Stop a child, also one that is restarting; fine if it is stopped. A temporary one's specification goes.
 
         Args:
-            child: Its id; the child itself where children are started on demand.
+            child: Its id, whoever runs under it; or the child itself, which alone will do where children are started on
+                demand. One that was restarted since is another child.
             timeout_s: Seconds that the caller waits.
 
         Raises:
@@ -218,7 +219,7 @@ class Supervisor:
         """One of them.
 
         Args:
-            child: Its id; the child itself where children are started on demand.
+            child: As for `terminate_child`.
             timeout_s: Seconds that the caller waits.
 
         Raises:
