@@ -53,6 +53,7 @@ class Supervisor:
 
     Divergence from OTP: `stop` does not wait behind a start in progress, it ends it. A detached supervisor that gives
     up is restarted by Ray, its parent, without a limit. Exits are noticed and restarts go on while a call is served.
+    `terminate_child` and `which_child` take a child under every strategy.
     """
 
     def __init__(self, link: Link) -> None:
