@@ -271,7 +271,7 @@ class RayBackend:
         begun = await self._begun(actor)
         if begun.failed is None and not begun.ignored:
             started = m.Started(actor.key, actor.instance, self.child_of(actor, begun.info))
-            actor.started = True
+            actor.has_started()
             self._tell(started)
             self._spares.want(actor)
             await self._follow(actor)
