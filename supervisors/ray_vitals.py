@@ -92,7 +92,8 @@ class Vitals:
                 options=child.spec.heartbeat,
             )
         except NotBeating as error:
-            # If it is over, Ray says so. One that lives cannot be judged: it belongs to another user, or is another's.
+            # It is over, or it lives where its number is not ours to use, as in a container: Ray's word is all there is.
+            child.process = Process(child.process.pid, here=False)
             log.debug("child %s is not watched: %s", child.name, error)
 
     def _ended(self, child: ChildActor) -> None:
