@@ -9,7 +9,9 @@ from typing import Any
 
 import orjson
 
+from dspex_actors.errors import StoreUnavailable
 from dspex_actors.ids import rfc3339
+from dspex_actors.resources.course import Rewind
 
 FORMAT_VERSION = 1
 
@@ -18,8 +20,9 @@ FORMAT_VERSION = 1
 class Entry:
     """One change of one session, under the unit and epoch that it started with.
 
-    `delta` is JSON text. For a turn: `inputs`, `outputs`, `usage`, `model`, `program`, `version`, `attempts`,
-    `started_at_us`, `latency_ms`.
+    `delta` is JSON text. For a `turn`: `inputs`, `outputs`, `usage`, `model`, `program`, `version`, `attempts`,
+    `started_at_us`, `latency_ms`. For a `rewind`: `to_turn`, `last_turn` (the last one ever at that time). For a
+    `fork`, which ends what a fork has copied: `id`, `uid` and `turn` of its origin.
     """
 
     uid: str
@@ -78,7 +81,7 @@ class Memory:
 
     Attributes:
         turn_ids: The ids of all recorded turns.
-        recent: The last entries, in order.
+        recent: The last turns of the conversation, in order.
         attempts: How often turns that failed were started, by turn id; of the newest 1,000 failures.
     """
 
@@ -87,8 +90,23 @@ class Memory:
     attempts: dict[str, int]
 
 
-def public_turn(entry: Entry) -> dict[str, Any]:
-    """A committed turn as the API shows it."""
+def rewind_of(entry: Entry) -> Rewind:
+    """What an entry of kind `rewind` says."""
+    delta = orjson.loads(entry.delta)
+    return Rewind(delta["last_turn"], delta["to_turn"])
+
+
+def check_format(entry: Entry) -> None:
+    """Raises StoreUnavailable for a format that this program does not know."""
+    if entry.format_version > FORMAT_VERSION:
+        raise StoreUnavailable(
+            f"Entry {entry.seq} of this session has format {entry.format_version}; this program knows up to "
+            f"{FORMAT_VERSION}. Run the newer program that wrote it."
+        )
+
+
+def public_turn(entry: Entry, left: bool) -> dict[str, Any]:
+    """A committed turn as the API shows it; `left` when it is not in the present conversation."""
     delta = orjson.loads(entry.delta)
     return {
         "turn": entry.turn,
@@ -101,9 +119,34 @@ def public_turn(entry: Entry) -> dict[str, Any]:
         "program": delta["program"],
         "version": delta["version"],
         "attempts": delta["attempts"],
+        "left": left,
         "started_at": rfc3339(delta["started_at_us"]),
         "completed_at": rfc3339(entry.at_us),
     }
+
+
+def public_rewind(entry: Entry) -> dict[str, Any]:
+    """A committed rewind, to somebody who asks what became of its key."""
+    return {
+        "turn_id": entry.turn_id,
+        "status": "completed",
+        "kind": "rewind",
+        "inputs": {"to_turn": rewind_of(entry).to},
+        "attempts": 1,
+        "completed_at": rfc3339(entry.at_us),
+    }
+
+
+def entry_answer(session_id: str, entry: Entry) -> bytes:
+    """The answer to what the entry records, a turn or a rewind."""
+    return rewind_answer(session_id, entry) if entry.kind == "rewind" else turn_answer(session_id, entry)
+
+
+def rewind_answer(session_id: str, entry: Entry) -> bytes:
+    """The answer to a committed rewind, the same at first and at every replay."""
+    last, to_turn = rewind_of(entry)
+    answer = {"session": session_id, "turn_id": entry.turn_id, "to_turn": to_turn, "next_turn": last + 1}
+    return orjson.dumps(answer)
 
 
 def turn_answer(session_id: str, entry: Entry) -> bytes:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import orjson
+
+from dspex_actors.ids import body_hash, new_ulid
+
 
 @dataclass(frozen=True, slots=True)
 class TurnRequest:
     """One turn for one session, as the API hands it over.
 
     `inputs` is JSON text (an object), `timeout_s` the time left for queueing and running. `turn_id` is the client's
-    `Idempotency-Key`, else made by the router; `keyed` tells which. `stream` asks for events.
+    `Idempotency-Key`, else made by the router; `keyed` tells which. `stream` asks for events. `kind` is that of its
+    journal entry: a `rewind` goes the way of a turn, its `inputs` being `{"to_turn": n}`.
     """
 
     turn_id: str
@@ -22,6 +27,17 @@ class TurnRequest:
     cancel_on_disconnect: bool = False
     stream: bool = False
     request_id: str = ""
+    kind: str = "turn"
+
+
+def rewind_request(to_turn: int, key: str | None, timeout_s: float, request_id: str = "") -> TurnRequest:
+    """A rewind to a turn that exists, or to 0, as it goes through the system."""
+    inputs = {"to_turn": to_turn}
+    turn_id = new_ulid() if key is None else key
+    return TurnRequest(
+        turn_id, key is not None, body_hash("rewind", inputs), orjson.dumps(inputs), timeout_s,
+        request_id=request_id or turn_id, kind="rewind",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

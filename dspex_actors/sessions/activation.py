@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from dspex_actors.errors import DspexError, Internal, Moved
-from dspex_actors.resources.journal import turn_answer
+from dspex_actors.resources.journal import entry_answer
 from dspex_actors.resources.turn import TurnRequest
 from dspex_actors.sessions.events import Recall, Waiter
 from dspex_actors.sessions.runner import Run
@@ -106,7 +106,7 @@ def recall(store: Store, session: Session, wanted: Recall) -> bytes | DspexError
             return moved()
         if entry.body_hash != wanted.body_hash:
             return mismatch(wanted.turn_id)
-        return turn_answer(session.record.id, entry)
+        return entry_answer(session.record.id, entry)
     except DspexError as error:
         return error
     except Exception:
@@ -120,13 +120,14 @@ def moved() -> Moved:
 
 
 def checked_inputs(activation: Activation, ask: Ask) -> dict[str, Any]:
-    """The turn's inputs, checked unless the turn is recorded. Raises DspexError, whatever the program does."""
+    """The turn's inputs, checked by the program unless the turn is recorded, or is a rewind, which runs no program.
+    Raises DspexError, whatever the program does."""
     session, program = activation.session, activation.program
     assert session is not None
     assert program is not None
     try:
         inputs: dict[str, Any] = orjson.loads(ask.turn.inputs)
-        if ask.turn.turn_id not in session.state.turn_ids:
+        if ask.turn.kind == "turn" and ask.turn.turn_id not in session.state.turn_ids:
             program.validate(inputs)
     except DspexError:
         raise

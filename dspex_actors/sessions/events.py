@@ -47,6 +47,7 @@ class Arrive:
     attempt: int = 1
     expected_turn: int | None = None
     cancel_on_disconnect: bool = False
+    kind: str = "turn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +78,17 @@ class Ran:
 
 
 @dataclass(frozen=True, slots=True)
+class Looked:
+    """The end of the conversation that a rewind goes back to, as much of it as the session remembers."""
+
+    token: int
+    past: tuple[HistoryTurn, ...]
+    now_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class Raised:
-    """The program failed."""
+    """The program failed, or the past could not be read."""
 
     token: int
     error: DspexError
@@ -105,7 +115,7 @@ class Release:
     """The unit belongs to another host now, or the activation broke: give back everything that waits."""
 
 
-Event = Arrive | Leave | Expire | Ran | Raised | Committed | Stalled | Release
+Event = Arrive | Leave | Expire | Ran | Looked | Raised | Committed | Stalled | Release
 
 
 # Effects: what the host must do ----------------------------------------------------------------------------------
@@ -138,6 +148,14 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """Read the conversation as it was after a turn; say `Looked` or `Raised` with the same token."""
+
+    token: int
+    to_turn: int
+
+
+@dataclass(frozen=True, slots=True)
 class Abort:
     """Stop the attempt if it can be stopped. Its result is not wanted any more."""
 
@@ -163,4 +181,4 @@ class Stop:
     """This activation is over; forget it."""
 
 
-Effect = Reply | Recall | Start | Abort | Commit | Record | Stop
+Effect = Reply | Recall | Start | Look | Abort | Commit | Record | Stop

@@ -31,6 +31,7 @@ from dspex_actors.sessions.events import (
     Event,
     Expire,
     Leave,
+    Look,
     Raised,
     Ran,
     Recall,
@@ -200,7 +201,7 @@ class Host:
         self._owner[waiter] = activation
         arrive = Arrive(
             waiter, turn.turn_id, turn.body_hash, inputs, self._clock.now_us(), ask.attempt, turn.expected_turn,
-            turn.cancel_on_disconnect,
+            turn.cancel_on_disconnect, turn.kind,
         )  # fmt: skip
         self._handle(activation, arrive)
         if gone:
@@ -242,6 +243,9 @@ class Host:
                 assert activation.session is not None
                 recalled = partial(self._recalled, activation, effect.waiter)
                 self._waker.recall(activation.session, effect, recalled)
+            case Look():
+                assert activation.session is not None
+                self._waker.look(activation.session, effect, self._clock, partial(self._handle, activation))
             case Abort(token):
                 if token in activation.runs:
                     self._runner.abort(activation.runs[token])

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 from dspex_actors.clock import Clock, SystemClock
 from dspex_actors.errors import DspexError, NotFound, Unauthenticated
 from dspex_actors.ids import rfc3339
-from dspex_actors.resources.journal import public_turn
+from dspex_actors.resources.journal import Entry, public_rewind, public_turn
 from dspex_actors.resources.key import Principal, hash_secret
 from dspex_actors.resources.program import Program, ProgramSpec
-from dspex_actors.resources.session import SessionRecord, SessionSpec
+from dspex_actors.resources.session import ForkSpec, SessionRecord, SessionSpec
 from dspex_actors.resources.turn import TurnAnswer, TurnEvent, TurnRequest
 from dspex_actors.sessions.placement import Place
 from dspex_actors.store.port import Idempotency, Listing, Made, Page, Store
@@ -126,6 +126,13 @@ class SessionRuntime:
         made = await self._db(self._store.create_session, tenant, spec, idempotency)
         return Made(await self._public(made.value), made.replayed)
 
+    async def fork_session(
+        self, tenant: str, session_id: str, spec: ForkSpec, idempotency: Idempotency | None
+    ) -> Made[Json]:
+        """See `Runtime`."""
+        made = await self._db(self._store.fork_session, tenant, session_id, spec, idempotency)
+        return Made(await self._public(made.value), made.replayed)
+
     async def list_sessions(self, tenant: str, page: Page) -> Listing[Json]:
         """See `Runtime`."""
         found = await self._db(self._store.list_sessions, tenant, page)
@@ -161,6 +168,7 @@ class SessionRuntime:
             "shard": record.shard,
             "epoch": epoch,
             "restarts": restarts,
+            "forked_from": None if record.origin_id is None else {"id": record.origin_id, "turn": record.origin_turn},
             "created_at": rfc3339(record.created_at_us),
         }
 
@@ -170,8 +178,8 @@ class SessionRuntime:
         record = await self._record(tenant, session_id)
         try:
             return await self._turns.predict(record, turn)
-        except NotFound:
-            again = await self._renewed(record)
+        except NotFound as missing:
+            again = await self._renewed(record, missing)
             return await self._turns.predict(again, turn)
 
     async def stream(self, tenant: str, session_id: str, turn: TurnRequest) -> AsyncGenerator[TurnEvent]:
@@ -180,8 +188,8 @@ class SessionRuntime:
         try:
             events = self._turns.stream(record, turn)
             first = await anext(events)
-        except NotFound:
-            events = self._turns.stream(await self._renewed(record), turn)
+        except NotFound as missing:
+            events = self._turns.stream(await self._renewed(record, missing), turn)
             first = await anext(events)
         try:
             yield first
@@ -199,19 +207,19 @@ class SessionRuntime:
             self._records[tenant, session_id] = record
         return record
 
-    async def _renewed(self, stale: SessionRecord) -> SessionRecord:
+    async def _renewed(self, stale: SessionRecord, missing: NotFound) -> SessionRecord:
         """The session that has the id now: the one that was remembered was deleted, perhaps by another process."""
         self._records.pop((stale.tenant, stale.id), None)
         record = await self._record(stale.tenant, stale.id)
         if record.uid == stale.uid:
-            raise NotFound(f"The session {stale.id} is gone. Create it again.")
+            raise missing
         return record
 
     async def turns(self, tenant: str, session_id: str, page: Page, include_failed: bool) -> Listing[Json]:
         """See `Runtime`."""
         record = await self._record_now(tenant, session_id)
         found = await self._db(self._store.turns, record.uid, page)
-        items = [public_turn(entry) for entry in found.items]
+        items = await self._shown(record, found.items)
         if include_failed:
             failed = [each.public() for each in await self._db(self._store.failures, record.uid)]
             first = items[0]["turn"] if items else 0
@@ -223,18 +231,25 @@ class SessionRuntime:
     async def turn(self, tenant: str, session_id: str, number: int) -> Json:
         """See `Runtime`."""
         record = await self._record_now(tenant, session_id)
-        return public_turn(await self._db(self._store.turn, record.uid, number))
+        (shown,) = await self._shown(record, [await self._db(self._store.turn, record.uid, number)])
+        return shown
 
     async def turn_by_id(self, tenant: str, session_id: str, turn_id: str) -> Json:
         """See `Runtime`."""
         record = await self._record_now(tenant, session_id)
         entry = await self._db(self._store.turn_by_id, record.uid, turn_id)
         if entry is not None:
-            return public_turn(entry)
+            return public_rewind(entry) if entry.kind == "rewind" else (await self._shown(record, [entry]))[0]
         failed = await self._db(self._store.failures, record.uid, turn_id)
         if not failed:
             raise NotFound(f"No turn {turn_id} is recorded in this session: it did not happen, or has not ended yet.")
         return failed[-1].public()
+
+    async def _shown(self, record: SessionRecord, turns: Sequence[Entry]) -> list[Json]:
+        # Read after the turns, so that it knows all of them.
+        course = await self._db(self._store.course, record.uid)
+        left = course.left([entry.turn or 0 for entry in turns])
+        return [public_turn(entry, entry.turn in left) for entry in turns]
 
     async def _record_now(self, tenant: str, session_id: str) -> SessionRecord:
         return await self._db(self._store.get_session, tenant, session_id)

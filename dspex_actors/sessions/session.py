@@ -31,8 +31,7 @@ from dspex_actors.errors import (
     SessionBusy,
     StoreUnavailable,
 )
-from dspex_actors.programs.call import HistoryTurn
-from dspex_actors.resources.journal import Entry, FailedTurn, Verdict, turn_answer
+from dspex_actors.resources.journal import Entry, FailedTurn, Verdict, entry_answer
 from dspex_actors.resources.session import SessionRecord
 from dspex_actors.sessions.events import (
     Abort,
@@ -44,6 +43,7 @@ from dspex_actors.sessions.events import (
     Expire,
     Json,
     Leave,
+    Looked,
     Raised,
     Ran,
     Recall,
@@ -55,6 +55,7 @@ from dspex_actors.sessions.events import (
     Stop,
     Waiter,
 )
+from dspex_actors.sessions.rewinding import look, missing_turn, past_of, rewind_entry
 from dspex_actors.sessions.state import State, fold
 
 MAILBOX_LIMIT = 100
@@ -67,7 +68,10 @@ FAILED_KEPT = 1000
 
 @dataclass(slots=True, eq=False)
 class Turn:
-    """A turn that waits, runs or is being committed. `waiters` maps each to whether its client is still there."""
+    """A turn that waits, runs or is being committed. `waiters` maps each to whether its client is still there.
+
+    A rewind goes the same way; instead of running the program it looks up the conversation that it goes back to.
+    """
 
     turn_id: str
     body_hash: bytes
@@ -79,7 +83,8 @@ class Turn:
     started_at_us: int
     token: int = 0
     entry: Entry | None = None
-    ran: Ran | None = None
+    ran: Ran | Looked | None = None
+    kind: str = "turn"
 
 
 @dataclass(slots=True)
@@ -107,10 +112,12 @@ class Session:
                 yield from self._arrive(event)
             case Ran(token=token) if self._runs(token):
                 yield self._commit(event)
+            case Looked(token=token) if self._runs(token):
+                yield self._commit_rewind(event)
             case Raised(token=token) if self._runs(token):
                 yield from self._fail_current(event.error, event.now_us)
                 yield from self._next(event.now_us)
-            case Ran(token=token) | Raised(token=token):
+            case Ran(token=token) | Looked(token=token) | Raised(token=token):
                 self.abandoned.discard(token)
                 yield from self._next(event.now_us)
             case Committed(verdict=Verdict.COMMITTED):
@@ -158,7 +165,7 @@ class Session:
         attempt = max(event.attempt, self.attempts.get(event.turn_id, 0) + 1)
         return Turn(
             event.turn_id, event.body_hash, event.inputs, attempt, event.expected_turn, event.cancel_on_disconnect,
-            {event.waiter: True}, event.now_us,
+            {event.waiter: True}, event.now_us, kind=event.kind,
         )  # fmt: skip
 
     def _join(self, turn: Turn, event: Arrive) -> Iterator[Effect]:
@@ -184,7 +191,9 @@ class Session:
             self.tokens += 1
             turn.token, turn.started_at_us = self.tokens, now_us
             self.current = turn
-            yield Start(turn.token, turn.turn_id, turn.attempt, turn.inputs, tuple(self.state.history))
+            past = tuple(self.state.history)
+            start = Start(turn.token, turn.turn_id, turn.attempt, turn.inputs, past)
+            yield look(turn) if turn.kind == "rewind" else start
 
     def _refusal(self, turn: Turn) -> DspexError | None:
         upcoming = self.state.turn + 1
@@ -197,7 +206,7 @@ class Session:
             return SessionBusy(
                 "Earlier turns of this session hang in code that cannot be stopped. Try again when they have ended."
             )
-        return None
+        return missing_turn(turn, self.state.turn) if turn.kind == "rewind" else None
 
     # It ends ---------------------------------------------------------------------------------------------------
     def _runs(self, token: int) -> bool:
@@ -225,15 +234,21 @@ class Session:
         )  # fmt: skip
         return Commit(turn.entry)
 
+    def _commit_rewind(self, event: Looked) -> Effect:
+        turn = self.current
+        assert turn is not None
+        turn.ran, turn.entry = event, rewind_entry(self, turn, event.now_us)
+        return Commit(turn.entry)
+
     def _done(self) -> Iterator[Effect]:
         turn = self.current
         assert turn is not None
         assert turn.entry is not None
         assert turn.ran is not None
-        fold(self.state, turn.entry, HistoryTurn(turn.inputs, turn.ran.outputs))
+        fold(self.state, turn.entry, past_of(turn.inputs, turn.ran))
         self.attempts.pop(turn.turn_id, None)
         self.current, self.stalled = None, False
-        yield from replies(turn, turn_answer(self.record.id, turn.entry))
+        yield from replies(turn, entry_answer(self.record.id, turn.entry))
 
     def _fail_current(self, error: DspexError, now_us: int) -> Iterator[Effect]:
         turn = self.current
@@ -242,17 +257,18 @@ class Session:
         self.attempts[turn.turn_id] = turn.attempt
         if len(self.attempts) > FAILED_KEPT:
             del self.attempts[next(iter(self.attempts))]
-        yield Record(
-            FailedTurn(
-                uid=self.record.uid,
-                turn_id=turn.turn_id,
-                attempt=turn.attempt,
-                after_turn=self.state.turn,
-                inputs=orjson.dumps(turn.inputs),
-                problem=orjson.dumps(error.problem()),
-                at_us=now_us,
+        if turn.kind == "turn":
+            yield Record(
+                FailedTurn(
+                    uid=self.record.uid,
+                    turn_id=turn.turn_id,
+                    attempt=turn.attempt,
+                    after_turn=self.state.turn,
+                    inputs=orjson.dumps(turn.inputs),
+                    problem=orjson.dumps(error.problem()),
+                    at_us=now_us,
+                )
             )
-        )
         yield from replies(turn, error)
 
     def _refused(self, now_us: int) -> Iterator[Effect]:

@@ -10,7 +10,7 @@ import orjson
 
 from dspex_actors.errors import StoreUnavailable
 from dspex_actors.programs.call import HistoryTurn
-from dspex_actors.resources.journal import FORMAT_VERSION, Entry, Memory
+from dspex_actors.resources.journal import Entry, Memory, check_format, rewind_of
 from dspex_actors.resources.session import SessionRecord
 
 
@@ -21,8 +21,8 @@ class State:
     Attributes:
         seq: Number of the last journal entry.
         turn: Number of the last turn.
-        history: The last turns, as many as the program's `history_window`.
-        turn_ids: The ids of all recorded turns: what a retry is looked up in.
+        history: The last turns of the conversation, as many as the program's `history_window`.
+        turn_ids: The ids of all recorded turns and rewinds: what a retry is looked up in.
     """
 
     history: deque[HistoryTurn]
@@ -37,14 +37,22 @@ def empty(history_window: int) -> State:
 
 
 def replay(entries: Iterable[Entry], history_window: int) -> State:
-    """The state after these entries, which start at number 1.
+    """The state after these entries, which start at number 1: the definition that every shorter way must agree with.
 
     Raises:
-        StoreUnavailable: An entry is of a format that this program does not know.
+        StoreUnavailable: An entry is of a format or kind that this program does not know.
     """
-    state = empty(history_window)
+    state, after = empty(history_window), {0: tuple[HistoryTurn, ...]()}
     for entry in entries:
-        fold(state, entry, exchange(entry))
+        check_format(entry)
+        match entry.kind:
+            case "turn":
+                fold(state, entry, [exchange(entry)])
+                after[state.turn] = tuple(state.history)
+            case "rewind":
+                fold(state, entry, after[rewind_of(entry).to])
+            case _:
+                fold(state, entry, ())
     return state
 
 
@@ -58,26 +66,39 @@ def remembered(record: SessionRecord, memory: Memory, history_window: int) -> St
     return State(history, record.seq, record.turns, memory.turn_ids)
 
 
-def fold(state: State, entry: Entry, past: HistoryTurn) -> None:
-    """Add one committed turn to the state.
+def fold(state: State, entry: Entry, past: Iterable[HistoryTurn]) -> None:
+    """Add one committed entry to the state.
+
+    Args:
+        state: What all earlier entries add up to.
+        entry: The next one.
+        past: What it brings to the conversation: a turn itself; a rewind the whole conversation, or its end, as it was
+            after the turn that it goes to; anything else nothing.
 
     Raises:
         AssertionError: The numbers have a gap: an invariant is broken, and the session must restart from its journal.
+        StoreUnavailable: The entry is of a kind that this program does not know.
     """
     assert entry.seq == state.seq + 1, f"entry {entry.seq} after {state.seq}"
-    assert entry.turn == state.turn + 1, f"turn {entry.turn} after {state.turn}"
-    state.seq, state.turn = entry.seq, entry.turn
-    state.history.append(past)
+    match entry.kind:
+        case "turn":
+            assert entry.turn == state.turn + 1, f"turn {entry.turn} after {state.turn}"
+            state.turn = entry.turn
+        case "rewind":
+            state.history.clear()
+        case "fork":
+            pass
+        case kind:
+            msg = f"Entry {entry.seq} of this session is a {kind}, which this program does not know. Run a newer one."
+            raise StoreUnavailable(msg)
+    state.seq = entry.seq
+    state.history.extend(past)
     if entry.turn_id is not None:
         state.turn_ids.add(entry.turn_id)
 
 
 def exchange(entry: Entry) -> HistoryTurn:
     """What a turn adds to the conversation. Raises StoreUnavailable for a format that this program does not know."""
-    if entry.format_version > FORMAT_VERSION:
-        raise StoreUnavailable(
-            f"Entry {entry.seq} of this session has format {entry.format_version}; this program knows up to "
-            f"{FORMAT_VERSION}. Run the newer program that wrote it."
-        )
+    check_format(entry)
     delta = orjson.loads(entry.delta)
     return HistoryTurn(delta["inputs"], delta["outputs"])

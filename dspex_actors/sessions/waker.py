@@ -8,10 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
+from dspex_actors.clock import Clock
 from dspex_actors.errors import DspexError
 from dspex_actors.sessions.activation import Activation, Woken, recall, wake
-from dspex_actors.sessions.events import Recall
+from dspex_actors.sessions.events import Event, Look, Recall
 from dspex_actors.sessions.inbox import Inbox
+from dspex_actors.sessions.rewinding import read_past
 from dspex_actors.sessions.session import Session
 from dspex_actors.store.port import Store
 
@@ -48,6 +50,10 @@ class Waker:
         """Read a recorded answer."""
         self._threads.submit(self._recall, session, wanted, done)
 
+    def look(self, session: Session, wanted: Look, clock: Clock, done: Callable[[Event], None]) -> None:
+        """Read what a rewind goes back to; gives what happened."""
+        self._threads.submit(self._look, session, wanted, clock, done)
+
     def close(self) -> None:
         """Read no more; what is being read is not waited for."""
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -70,3 +76,7 @@ class Waker:
     def _recall(self, session: Session, wanted: Recall, done: Callable[[bytes | DspexError], None]) -> None:
         answer = recall(self._store, session, wanted)
         self._inbox.put(partial(done, answer))
+
+    def _look(self, session: Session, wanted: Look, clock: Clock, done: Callable[[Event], None]) -> None:
+        found = read_past(self._store, clock, session, wanted)
+        self._inbox.put(partial(done, found))

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
+from dspex_actors.resources.course import Course
 from dspex_actors.resources.journal import Entry, FailedTurn, Memory, Verdict
 from dspex_actors.resources.key import ApiKey
 from dspex_actors.resources.program import Program, ProgramSpec
-from dspex_actors.resources.session import SessionRecord, SessionSpec
+from dspex_actors.resources.session import ForkSpec, SessionRecord, SessionSpec
 
 T = TypeVar("T")
 
@@ -134,6 +135,13 @@ class Store(Protocol):
         """By uid, for a host's activation. Raises NotFound."""
         ...
 
+    def fork_session(
+        self, tenant: str, session_id: str, spec: ForkSpec, idempotency: Idempotency | None = None
+    ) -> Made[SessionRecord]:
+        """Insert a session of the same program version with a copy of the journal up to `at_turn`, or all of it; the
+        copies have no turn ids. Raises NotFound (session, turn), AlreadyExists, IdempotencyMismatch."""
+        ...
+
     def delete_session(self, tenant: str, session_id: str) -> str:
         """Remove the session and everything of its uid; gives the uid. Raises NotFound."""
         ...
@@ -147,7 +155,16 @@ class Store(Protocol):
         ...
 
     def memory(self, record: SessionRecord, recent: int) -> Memory:
-        """What an activation needs, with the last `recent` entries; `record` is the session's row of this moment."""
+        """What an activation needs, with the last `recent` turns of the conversation; `record` is the session's row of
+        this moment."""
+        ...
+
+    def course(self, uid: str) -> Course:
+        """Which turn came after which. Raises NotFound."""
+        ...
+
+    def conversation(self, uid: str, turn: int, newest: int) -> Sequence[Entry]:
+        """The last `newest` turns of the conversation as it was after a turn (0: none), in order. Raises NotFound."""
         ...
 
     def entries(self, uid: str, after_seq: int = 0) -> Sequence[Entry]:

@@ -18,9 +18,10 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    text,
 )
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest migration. Revisions are numbers, so that a newer schema is recognised without its migrations."""
 
 metadata = MetaData()
@@ -71,6 +72,8 @@ session = Table(
     Column("seq", BigInteger, nullable=False),
     Column("turns", BigInteger, nullable=False),
     Column("created_at_us", BigInteger, nullable=False),
+    Column("origin_id", String),
+    Column("origin_turn", BigInteger),
     UniqueConstraint("tenant", "id", name="session_id"),
     Index("session_created", "tenant", "created_at_us", "uid"),
     Index("session_program", "program_uid"),
@@ -94,6 +97,14 @@ journal = Table(
     Column("delta", LargeBinary, nullable=False),
     UniqueConstraint("uid", "turn_id", name="journal_turn_id"),
     CheckConstraint("turn IS NULL OR turn <= seq", name="journal_turn_not_after_seq"),
+)
+# Holds rewinds alone, so that a turn's commit does not write it, and a session's course is read without its turns.
+Index(
+    "journal_rewind",
+    journal.c.uid,
+    journal.c.seq,
+    sqlite_where=text("kind = 'rewind'"),
+    postgresql_where=text("kind = 'rewind'"),
 )
 
 failed_turn = Table(

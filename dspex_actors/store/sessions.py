@@ -37,7 +37,7 @@ def create(connection: Connection, tenant: str, spec: SessionSpec, now_us: int) 
         turns=0,
         created_at_us=now_us,
     )
-    _insert(connection, made)
+    add(connection, made)
     return made
 
 
@@ -59,9 +59,10 @@ def page(connection: Connection, tenant: str, wanted: Page) -> Listing[SessionRe
     return listing(connection.execute(rows).all(), wanted, _record)
 
 
-def find(connection: Connection, tenant: str, session_id: str) -> SessionRecord:
-    """By the id that users see. Raises NotFound."""
+def find(connection: Connection, tenant: str, session_id: str, *, lock: bool = False) -> SessionRecord:
+    """By the id that users see; `lock` keeps it from being deleted meanwhile, not from going on. Raises NotFound."""
     rows = select(session).where(session.c.tenant == tenant, session.c.id == session_id)
+    rows = rows.with_for_update(read=True, key_share=True) if lock else rows
     row = connection.execute(rows).first()
     if row is None:
         raise NotFound(f"There is no session {session_id!r}; create it first, or list the sessions to see their ids.")
@@ -89,7 +90,8 @@ def parse(dumped: dict[str, Any]) -> SessionRecord:
     return SessionRecord(**dumped)
 
 
-def _insert(connection: Connection, made: SessionRecord) -> None:
+def add(connection: Connection, made: SessionRecord) -> None:
+    """Insert the row. Raises AlreadyExists."""
     try:
         connection.execute(insert(session).values(asdict(made)))
     except IntegrityError as fault:

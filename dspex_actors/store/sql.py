@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dspex_actors.clock import Clock
+from dspex_actors.resources.course import Course
 from dspex_actors.resources.journal import Entry, FailedTurn, Memory, Verdict
 from dspex_actors.resources.key import ApiKey
 from dspex_actors.resources.program import Program, ProgramSpec
-from dspex_actors.resources.session import SessionRecord, SessionSpec
-from dspex_actors.store import identity, journal, keys, leases, programs, sessions
+from dspex_actors.resources.session import ForkSpec, SessionRecord, SessionSpec
+from dspex_actors.store import forks, identity, journal, keys, leases, programs, sessions
+from dspex_actors.store.courses import Courses
 from dspex_actors.store.database import Database
 from dspex_actors.store.fence import Fence
 from dspex_actors.store.idempotency import make_once
@@ -34,7 +36,8 @@ class SqlStore:
         self._database = database
         self._clock = clock
         self._fence = Fence(database.writer.dialect)
-        self._memories = Memories(database.writer.dialect)
+        self._courses = Courses(database.writer.dialect)
+        self._memories = Memories(database.writer.dialect, self._courses)
 
     def close(self) -> None:
         """Close every connection; a store in memory is gone then."""
@@ -128,6 +131,21 @@ class SqlStore:
         with self._database.read() as connection:
             return self._memories.record(connection, uid)
 
+    def fork_session(
+        self, tenant: str, session_id: str, spec: ForkSpec, idempotency: Idempotency | None = None
+    ) -> Made[SessionRecord]:
+        """Insert a copy of a session as it was. Raises NotFound, AlreadyExists, IdempotencyMismatch."""
+        now_us = self._clock.now_us()
+        with self._database.write() as connection:
+            return make_once(
+                connection,
+                now_us,
+                idempotency,
+                lambda: forks.create(connection, self._courses, (tenant, session_id), spec, now_us),
+                sessions.dump,
+                sessions.parse,
+            )
+
     def delete_session(self, tenant: str, session_id: str) -> str:
         """Remove the session and everything of its uid; gives the uid. Raises NotFound."""
         with self._database.write() as connection:
@@ -151,6 +169,16 @@ class SqlStore:
         """What an activation needs of the past."""
         with self._database.read() as connection:
             return self._memories.of(connection, record, recent)
+
+    def course(self, uid: str) -> Course:
+        """Which turn came after which. Raises NotFound."""
+        with self._database.read() as connection:
+            return self._courses.course(connection, uid)
+
+    def conversation(self, uid: str, turn: int, newest: int) -> Sequence[Entry]:
+        """The last `newest` turns of the conversation as it was after a turn, in order. Raises NotFound."""
+        with self._database.read() as connection:
+            return self._courses.conversation(connection, uid, turn, newest)
 
     def entries(self, uid: str, after_seq: int = 0) -> Sequence[Entry]:
         """The journal after `after_seq`, in order."""

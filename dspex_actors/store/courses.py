@@ -1,0 +1,68 @@
+"""A session's course, and the turns of a conversation: read by the rewinds' index and the journal's key alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import BigInteger, BindParameter, Connection, Dialect, and_, bindparam, literal_column, select
+
+from dspex_actors.errors import NotFound
+from dspex_actors.resources.course import Course
+from dspex_actors.resources.journal import Entry, rewind_of
+from dspex_actors.store.driver import run, text_of
+from dspex_actors.store.schema import journal, session
+
+_ENTRY = tuple(name for name in Entry.__slots__ if name not in ("unit", "epoch"))
+
+
+class Courses:
+    """Reads courses and conversations of one database; keeps the SQL texts."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        uid: BindParameter[str] = bindparam("uid")
+        # One statement, so that turns and rewinds are of one moment. The kind is literal: the index is found by it.
+        rewinds = and_(journal.c.uid == session.c.uid, journal.c.kind == literal_column("'rewind'"))
+        course = select(session.c.seq, session.c.turns, *(journal.c[name] for name in _ENTRY))
+        course = course.select_from(session.outerjoin(journal, rewinds)).where(session.c.uid == uid)
+        turns = select(*(journal.c[name] for name in _ENTRY)).where(
+            journal.c.uid == uid,
+            journal.c.seq.between(_number("from_seq"), _number("to_seq")),
+            journal.c.turn.between(_number("first"), _number("last")),
+            journal.c.kind == literal_column("'turn'"),
+        )
+        self._course = text_of(course.order_by(journal.c.seq), dialect)
+        self._turns = text_of(turns.order_by(journal.c.seq), dialect)
+
+    def course(self, connection: Connection, uid: str) -> Course:
+        """Which turn came after which. Raises NotFound."""
+        return self.moment(connection, uid)[0]
+
+    def conversation(self, connection: Connection, uid: str, turn: int | None, newest: int) -> Sequence[Entry]:
+        """The last `newest` turns on the way to `turn`, the present one by default. Raises NotFound."""
+        course, seq = self.moment(connection, uid)
+        at = course.at if turn is None else turn
+        if not 0 <= at <= course.last:
+            raise NotFound(f"There is no turn {at}; the last one of this session is {course.last}.")
+        found: list[Entry] = []
+        for first, last in course.conversation(at, newest):
+            # An entry is at most as many numbers after its turn's own as there are entries of other kinds.
+            rows = run(connection, self._turns, (uid, first, last + seq - course.last, first, last))
+            found += [_entry(row) for row in rows]
+        return found
+
+    def moment(self, connection: Connection, uid: str) -> tuple[Course, int]:
+        """The course, and the number of the last entry at the same moment. Raises NotFound."""
+        rows = run(connection, self._course, (uid,))
+        if not rows:
+            raise NotFound(f"The session {uid} was deleted; create a new one.")
+        seq, turns, *_ = rows[0]
+        rewinds = [rewind_of(_entry(row[2:])) for row in rows if row[2] is not None]
+        return Course(turns, rewinds), seq
+
+
+def _number(name: str) -> BindParameter[int]:
+    return bindparam(name, type_=BigInteger)
+
+
+def _entry(row: Sequence[object]) -> Entry:
+    return Entry(**dict(zip(_ENTRY, row, strict=True)))  # type: ignore[arg-type]
