@@ -8,6 +8,7 @@ from dspex_actors.api.call import Call
 from dspex_actors.api.disconnect import ClientWatch
 from dspex_actors.api.sse import stream_turn
 from dspex_actors.api.turn_body import turn_request
+from dspex_actors.resources.turn import TurnRequest
 
 
 async def predict(call: Call) -> Response | None:
@@ -17,6 +18,11 @@ async def predict(call: Call) -> Response | None:
     if turn.stream:
         await stream_turn(call, session_id, turn)
         return None
+    return await answered(call, session_id, turn)
+
+
+async def answered(call: Call, session_id: str, turn: TurnRequest) -> Response | None:
+    """The one JSON answer of a turn or a rewind."""
     with ClientWatch(call.receive) as client:
         answer = await call.runtime.predict(call.tenant, session_id, turn)
     if client.gone:

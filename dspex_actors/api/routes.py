@@ -40,6 +40,10 @@ _TURN: tuple[type[DspexError], ...] = (
     *(DeadlineExceeded, Cancelled),
     *(OutcomeUnknown, LMFailed, LMTimeout, LMRateLimited, OutputInvalid, ProgramFailed, HostLost, NoCapacity),
 )
+_REWIND: tuple[type[DspexError], ...] = (
+    *(NotFound, IdempotencyMismatch, MailboxFull, SessionBusy, Quarantined, DeadlineExceeded, Cancelled),
+    *(OutcomeUnknown, HostLost, NoCapacity),
+)
 _MADE = (*_BODY, AlreadyExists, IdempotencyMismatch)
 _LIST = (InvalidRequest,)
 _ONE = (NotFound,)
@@ -90,6 +94,19 @@ ROUTES: tuple[Route, ...] = (
         *("POST", f"{_SESSION}/restart", sessions.restart, "Restart a session, out of quarantine too", "write"),
         answer="Session",
         errors=(NotFound, NoCapacity),
+    ),
+    Route(
+        *("POST", f"{_SESSION}/fork", sessions.fork, "Create a session with the past of this one", "write"),
+        request="ForkSpec",
+        answer="Session",
+        status=201,
+        errors=(*_MADE, NotFound),
+    ),
+    Route(
+        *("POST", f"{_SESSION}/rewind", sessions.rewind, "Go back to a turn, or forward to one left behind", "write"),
+        request="RewindSpec",
+        answer="Rewound",
+        errors=(*_BODY, *_REWIND),
     ),
     Route("DELETE", _SESSION, sessions.delete, "Delete a session", "write", status=204, errors=_ONE),
     Route(

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from dspex_actors.resources.key import Principal
 from dspex_actors.resources.program import Program, ProgramSpec
-from dspex_actors.resources.session import SessionSpec
+from dspex_actors.resources.session import ForkSpec, SessionSpec
 from dspex_actors.resources.turn import TurnAnswer, TurnEvent, TurnRequest
 from dspex_actors.store.port import Idempotency, Listing, Made, Page
 
@@ -41,6 +41,13 @@ class Runtime(Protocol):
         """A session as the API shows it. Raises NotFound (program), AlreadyExists."""
         ...
 
+    async def fork_session(
+        self, tenant: str, session_id: str, spec: ForkSpec, idempotency: Idempotency | None
+    ) -> Made[Json]:
+        """A new session with the past of another one, as the API shows it. Raises NotFound (session, turn),
+        AlreadyExists."""
+        ...
+
     async def list_sessions(self, tenant: str, page: Page) -> Listing[Json]:
         """A page of sessions as the API shows them."""
         ...
@@ -59,7 +66,7 @@ class Runtime(Protocol):
         ...
 
     async def predict(self, tenant: str, session_id: str, turn: TurnRequest) -> TurnAnswer:
-        """Run a turn to its end. Cancelling this call leaves the turn running, unless it asked for
+        """Run a turn, or a rewind, to its end. Cancelling this call leaves the turn running, unless it asked for
         `cancel_on_disconnect`."""
         ...
 

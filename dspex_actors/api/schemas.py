@@ -7,7 +7,7 @@ from typing import Any
 from dspex_actors.api import turn_body
 from dspex_actors.api.problems import PROBLEMS
 from dspex_actors.resources.program import ProgramSpec
-from dspex_actors.resources.session import SessionSpec
+from dspex_actors.resources.session import ForkSpec, RewindSpec, SessionSpec
 
 # Any: JSON Schema is an open dictionary.
 Schema = dict[str, Any]
@@ -41,6 +41,8 @@ def _taken() -> dict[str, Schema]:
     return {
         "ProgramSpec": ProgramSpec.model_json_schema(),
         "SessionSpec": SessionSpec.model_json_schema(),
+        "ForkSpec": ForkSpec.model_json_schema(),
+        "RewindSpec": RewindSpec.model_json_schema(),
         "PredictRequest": turn_body.SCHEMA,
     }
 
@@ -73,6 +75,7 @@ def _given() -> dict[str, Schema]:
             shard=_COUNT,
             epoch=_COUNT,
             restarts=_COUNT,
+            forked_from={"anyOf": [_record("id turn", id=_TEXT, turn=_COUNT), {"type": "null"}]},
             status={"enum": ["idle", "busy", "passive", "quarantined"]},
         ),
         "SessionPage": _page("Session"),
@@ -86,6 +89,9 @@ def _given() -> dict[str, Schema]:
             latency_ms={"type": "number"},
             model=_TEXT,
             attempts=_COUNT,
+        ),
+        "Rewound": _record(
+            "session turn_id to_turn next_turn", session=_TEXT, turn_id=_TEXT, to_turn=_COUNT, next_turn=_COUNT
         ),
         "Turn": _turn(),
         "TurnPage": _page("Turn"),
@@ -109,8 +115,10 @@ def _turn() -> Schema:
     return _record(
         "turn_id status inputs attempts completed_at",
         turn=_COUNT,
-        turn_id=_TEXT,
+        turn_id=_NULLABLE,
         status={"enum": ["completed", "failed"]},
+        kind={"enum": ["rewind"]},
+        left={"type": "boolean"},
         inputs=_OBJECT,
         outputs=_OBJECT,
         error=ref("Problem"),

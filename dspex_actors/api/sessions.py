@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from dspex_actors.api.asgi import REPLAYED, Response, json_response
 from dspex_actors.api.body import read_json, validated
 from dspex_actors.api.call import Call
 from dspex_actors.api.listing import page_of, page_response
-from dspex_actors.resources.session import SessionSpec
+from dspex_actors.api.predict import answered
+from dspex_actors.api.turn_body import timeout
+from dspex_actors.resources.session import ForkSpec, RewindSpec, SessionSpec
+from dspex_actors.resources.turn import rewind_request
+from dspex_actors.store.port import Made
 
 
 async def create(call: Call) -> Response:
@@ -14,8 +20,22 @@ async def create(call: Call) -> Response:
     body = await read_json(call)
     spec = validated(SessionSpec, body)
     made = await call.runtime.create_session(call.tenant, spec, call.idempotency("POST /v1/sessions", body))
-    location = ((b"location", f"/v1/sessions/{made.value['id']}".encode()),)
-    return json_response(made.value, 201, location + (REPLAYED if made.replayed else ()))
+    return _created(made)
+
+
+async def fork(call: Call) -> Response:
+    """Create a session with the past of another one."""
+    session_id, body = call.name("id", "session"), await read_json(call)
+    spec = validated(ForkSpec, body)
+    key = call.idempotency("POST /v1/sessions/{id}/fork", {"session": session_id, **body})
+    return _created(await call.runtime.fork_session(call.tenant, session_id, spec, key))
+
+
+async def rewind(call: Call) -> Response | None:
+    """Let the conversation be what it was after a turn."""
+    session_id, spec = call.name("id", "session"), validated(RewindSpec, await read_json(call))
+    turn = rewind_request(spec.to_turn, call.idempotency_key(), timeout(call), call.request_id)
+    return await answered(call, session_id, turn)
 
 
 async def index(call: Call) -> Response:
@@ -38,3 +58,8 @@ async def delete(call: Call) -> Response:
     """Remove a session and all that is its."""
     await call.runtime.delete_session(call.tenant, call.name("id", "session"))
     return Response(status=204)
+
+
+def _created(made: Made[dict[str, Any]]) -> Response:
+    location = ((b"location", f"/v1/sessions/{made.value['id']}".encode()),)
+    return json_response(made.value, 201, location + (REPLAYED if made.replayed else ()))

@@ -73,7 +73,7 @@ def turn_request(call: Call, body: dict[str, Any]) -> TurnRequest:
         keyed=key is not None,
         body_hash=body_hash("turn", inputs),
         inputs=orjson.dumps(inputs),
-        timeout_s=_timeout(call.headers.get(b"x-request-timeout"), body.get("timeout_s")),
+        timeout_s=timeout(call, body.get("timeout_s")),
         expected_turn=body.get("expected_turn"),
         cancel_on_disconnect=body.get("cancel_on_disconnect") or False,
         stream=b"text/event-stream" in call.headers.get(b"accept", b""),
@@ -96,7 +96,9 @@ def check_fields(body: dict[str, Any]) -> None:
         raise refused(errors)
 
 
-def _timeout(header: bytes | None, field: float | None) -> float:
+def timeout(call: Call, field: float | None = None) -> float:
+    """The smaller of the header's and the body's seconds; 60 without either. Raises InvalidRequest."""
+    header = call.headers.get(b"x-request-timeout")
     if header is None:
         return DEFAULT_TIMEOUT_S if field is None else float(field)
     text = header.decode("latin-1").strip()

@@ -13,7 +13,8 @@ from dspex_actors.errors import NotFound
 if TYPE_CHECKING:
     from dspex_actors.client.client import Session
 
-app = typer.Typer(name="session", help="Sessions: create, list, show, restart, remove.", no_args_is_help=True)
+_HELP = "Sessions: create, list, show, rewind, fork, restart, remove."
+app = typer.Typer(name="session", help=_HELP, no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(metavar="SESSION", help="The session's id.")]
 COLUMNS = ("id", "program", "version", "status", "turns", "lm", "host", "created_at")
@@ -69,7 +70,8 @@ def show(
         return
     output.record(found)
     for turn in last:
-        output.say(f"\nturn {turn['turn']}  {turn['completed_at']}  {turn['model']}")
+        left = "  (left)" if turn.get("left") else ""
+        output.say(f"\nturn {turn['turn']}  {turn['completed_at']}  {turn['model']}{left}")
         output.record({f"  {name}": value for name, value in {**turn["inputs"], **turn["outputs"]}.items()})
 
 
@@ -84,6 +86,44 @@ def restart(session: Id, url: Url = None, as_json: AsJson = False) -> None:
         output.document(restarted)
     else:
         output.say(f"Restarted the session {session}.")
+
+
+@app.command()
+def rewind(
+    session: Id,
+    turn: Annotated[int, typer.Argument(min=0, help="The turn to go to, also one left behind; 0 is the beginning.")],
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let the conversation be what it was after a turn."""
+    from dspex_actors.cli.connection import connected
+
+    with connected(url, as_json) as client:
+        rewound = client.session(session).rewind(turn)
+    if as_json:
+        output.document(rewound)
+    else:
+        output.say(f"The session {session} stands at turn {turn}; its next turn is number {rewound['next_turn']}.")
+
+
+@app.command()
+def fork(
+    session: Id,
+    at_turn: Annotated[int | None, typer.Option(min=0, help="The turn to fork at. [default: the present one]")] = None,
+    id: Annotated[str | None, typer.Option(help="The new session's id. [default: a fresh one]")] = None,  # noqa: A002
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Create a session with the past of this one."""
+    from dspex_actors.cli.connection import connected
+
+    with connected(url, as_json) as client:
+        made = client.sessions.get(client.session(session).fork(at_turn, id).id)
+    if as_json:
+        output.document(made)
+    else:
+        at = made["forked_from"]["turn"]
+        output.say(f"Created the session {made['id']}, at turn {at}. Next: dspex predict {made['id']} field=value")
 
 
 @app.command()

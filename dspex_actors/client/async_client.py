@@ -159,6 +159,27 @@ class AsyncSession:
         )  # fmt: skip
         return self._driver.stream(call, self.id, timeout_s)
 
+    async def rewind(self, to_turn: int, *, idempotency_key: str | None = None, timeout_s: float | None = None) -> Json:
+        """Let the conversation be what it was after a turn (0: the beginning); also forward, to one left behind.
+
+        Gives `session`, `turn_id`, `to_turn` and `next_turn`, the number that the next turn gets: numbers go on.
+
+        Raises:
+            NotFound: No such session or turn.
+            OutcomeUnknown: The answer was lost; the same key tells what became of it.
+        """
+        return await self._driver.run(calls.rewind(self.id, to_turn, idempotency_key), timeout_s)
+
+    async def fork(self, at_turn: int | None = None, id: str | None = None) -> AsyncSession:  # noqa: A002
+        """A new session with this one's past as it was after a turn, by default as it is now.
+
+        Raises:
+            NotFound: No such session or turn.
+            AlreadyExists: The id is taken.
+        """
+        made = await self._driver.run(calls.fork(self.id, at_turn, id))
+        return AsyncSession(self._driver, made["id"])
+
     def turns(self, include_failed: bool = False) -> AsyncGenerator[Json]:
         """The session's turns, oldest first, fetched as they are needed. Raises NotFound."""
         return self._driver.pages(f"{calls.session_path(self.id)}/turns", include="failed" if include_failed else None)

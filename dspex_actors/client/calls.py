@@ -57,6 +57,17 @@ def restart(path: str) -> Call[Json]:
     return Call("POST", f"{path}/restart", _json, None, new_ulid())
 
 
+def rewind(session: str, to_turn: int, key: str | None) -> Call[Json]:
+    """Let a session go to a turn. Raises InvalidRequest for a key that is no name."""
+    turn_id = new_ulid() if key is None else check_name(key, "idempotency_key")
+    return Call("POST", f"{session_path(session)}/rewind", _json, _encoded({"to_turn": to_turn}), turn_id)
+
+
+def fork(session: str, at_turn: int | None, new: str | None) -> Call[Json]:
+    """Create a session with the past of another one."""
+    return create(f"{session_path(session)}/fork", at_turn=at_turn, id=new)
+
+
 def remove(path: str) -> Call[None]:
     """Delete the thing at a path."""
     return Call("DELETE", path, lambda answer: None)

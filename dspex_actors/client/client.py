@@ -158,6 +158,27 @@ class Session:
         )  # fmt: skip
         return self._driver.stream(call, self.id, timeout_s)
 
+    def rewind(self, to_turn: int, *, idempotency_key: str | None = None, timeout_s: float | None = None) -> Json:
+        """Let the conversation be what it was after a turn (0: the beginning); also forward, to one left behind.
+
+        Gives `session`, `turn_id`, `to_turn` and `next_turn`, the number that the next turn gets: numbers go on.
+
+        Raises:
+            NotFound: No such session or turn.
+            OutcomeUnknown: The answer was lost; the same key tells what became of it.
+        """
+        return self._driver.run(calls.rewind(self.id, to_turn, idempotency_key), timeout_s)
+
+    def fork(self, at_turn: int | None = None, id: str | None = None) -> Session:  # noqa: A002
+        """A new session with this one's past as it was after a turn, by default as it is now.
+
+        Raises:
+            NotFound: No such session or turn.
+            AlreadyExists: The id is taken.
+        """
+        made = self._driver.run(calls.fork(self.id, at_turn, id))
+        return Session(self._driver, made["id"])
+
     def turns(self, include_failed: bool = False) -> Iterator[Json]:
         """The session's turns, oldest first, fetched as they are needed. Raises NotFound."""
         return self._driver.pages(f"{calls.session_path(self.id)}/turns", include="failed" if include_failed else None)

@@ -12,10 +12,10 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
-from pydantic import SecretStr, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 from ulid import ULID
 
 from dspex_actors.errors import AlreadyExists, DspexError, InvalidRequest, Moved, Problem
@@ -24,8 +24,8 @@ from dspex_actors.ids import body_hash, check_name, new_ulid
 from dspex_actors.lm.models import Models
 from dspex_actors.programs.catalogue import Programs
 from dspex_actors.resources.program import Program, ProgramSpec
-from dspex_actors.resources.session import SessionRecord, SessionSpec
-from dspex_actors.resources.turn import TurnAnswer, TurnEvent, TurnRequest
+from dspex_actors.resources.session import ForkSpec, RewindSpec, SessionRecord, SessionSpec
+from dspex_actors.resources.turn import TurnAnswer, TurnEvent, TurnRequest, rewind_request
 from dspex_actors.sessions.activation import Ask
 from dspex_actors.sessions.host import Host
 from dspex_actors.sessions.placement import Place, first_owners
@@ -37,6 +37,7 @@ TENANT = "default"
 DEFAULT_TIMEOUT_S = 60.0
 
 Json = dict[str, Any]
+Spec = TypeVar("Spec", bound=BaseModel)
 
 
 class LocalTurns:
@@ -165,6 +166,33 @@ class LocalSession:
         turn = _turn({**(inputs or {}), **fields}, idempotency_key, timeout_s, stream=True)
         async for event in self._runtime.stream(TENANT, self.id, turn):
             yield event
+
+    async def rewind(
+        self, to_turn: int, *, idempotency_key: str | None = None, timeout_s: float = DEFAULT_TIMEOUT_S
+    ) -> Json:
+        """Let the conversation be what it was after a turn (0: the beginning); also forward, to one left behind.
+
+        Raises:
+            NotFound: No such turn.
+            InvalidRequest: `to_turn` is no number of a turn.
+        """
+        spec = _checked(RewindSpec, to_turn=to_turn)
+        key = None if idempotency_key is None else check_name(idempotency_key, "idempotency_key")
+        answer = await self._runtime.predict(TENANT, self.id, rewind_request(spec.to_turn, key, timeout_s))
+        rewound: Json = orjson.loads(answer.body)
+        return rewound
+
+    async def fork(self, at_turn: int | None = None, id: str | None = None) -> LocalSession:  # noqa: A002
+        """A new session with this one's past as it was after a turn, by default as it is now.
+
+        Raises:
+            NotFound: No such turn.
+            AlreadyExists: The id is taken.
+            InvalidRequest: `at_turn` is no number of a turn, or the id no name.
+        """
+        spec = _checked(ForkSpec, at_turn=at_turn, id=id)
+        made = await self._runtime.fork_session(TENANT, self.id, spec, None)
+        return LocalSession(self._runtime, made.value["id"])
 
     async def turns(self) -> list[Json]:
         """All turns of the session, oldest first."""
@@ -308,15 +336,18 @@ def local(
 
 def _spec(name: str, spec: str | Json) -> ProgramSpec:
     fields = {"signature": spec} if isinstance(spec, str) else spec
+    return _checked(ProgramSpec, f"The program {name} is not one: see errors.", name=name, **fields)
+
+
+def _checked(model: type[Spec], refusal: str = "", /, **fields: Any) -> Spec:
     try:
-        return ProgramSpec(name=name, **fields)
-    except DspexError:
-        raise
+        return model(**fields)
     except ValidationError as error:
         problems: list[Problem] = [
             {"loc": list(each["loc"]), "msg": each["msg"], "type": each["type"]} for each in error.errors()
         ]
-        raise InvalidRequest(f"The program {name} is not one: see errors.", errors=problems) from error
+        said = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in problems)
+        raise InvalidRequest(refusal or f"{said}.", errors=problems) from error
 
 
 def _turn(inputs: Json, key: str | None, timeout_s: float, *, stream: bool) -> TurnRequest:

@@ -11,7 +11,7 @@ import orjson
 from dspex_actors.errors import AlreadyExists, IdempotencyMismatch, InUse, InvalidRequest, NotFound, Unauthenticated
 from dspex_actors.resources.key import Principal
 from dspex_actors.resources.program import Program, ProgramSpec
-from dspex_actors.resources.session import SessionSpec
+from dspex_actors.resources.session import ForkSpec, SessionSpec
 from dspex_actors.resources.turn import TurnAnswer, TurnEvent, TurnRequest
 from dspex_actors.store.port import Idempotency, Listing, Made, Page
 
@@ -111,6 +111,22 @@ class FakeRuntime:
         self.sessions[session_id], self.turns_of[session_id] = shown, []
         return self._once(idempotency, shown)
 
+    async def fork_session(
+        self, tenant: str, session_id: str, spec: ForkSpec, idempotency: Idempotency | None
+    ) -> Made[dict[str, Any]]:
+        """A session with the same turns, up to the one asked for."""
+        if before := self._before(idempotency):
+            return Made(before, replayed=True)
+        turns = _found(self.turns_of, session_id)
+        at = len(turns) if spec.at_turn is None else spec.at_turn
+        if at > len(turns):
+            raise NotFound("There is no such turn.")
+        if (new := spec.id or f"s{len(self.sessions) + 1}") in self.sessions:
+            raise AlreadyExists("This id is taken.")
+        shown = {**self.sessions[session_id], "id": new, "turns": at, "forked_from": {"id": session_id, "turn": at}}
+        self.sessions[new], self.turns_of[new] = shown, turns[:at]
+        return self._once(idempotency, shown)
+
     async def list_sessions(self, tenant: str, page: Page) -> Listing[dict[str, Any]]:
         """A page."""
         return _page(list(self.sessions.values()), page)
@@ -145,6 +161,12 @@ class FakeRuntime:
             if known["turn_id"] == turn.turn_id:
                 return TurnAnswer(orjson.dumps(known), replayed=True)
         inputs = orjson.loads(turn.inputs)
+        if turn.kind == "rewind":
+            to_turn = inputs["to_turn"]
+            if to_turn > len(turns):
+                raise NotFound("There is no such turn.")
+            moved = {"session": session_id, "turn_id": turn.turn_id, "to_turn": to_turn, "next_turn": len(turns) + 1}
+            return TurnAnswer(orjson.dumps(moved))
         turns.append({"turn": len(turns) + 1, "turn_id": turn.turn_id, "status": "completed", "inputs": inputs})
         self.sessions[session_id]["turns"] = len(turns)
         turns[-1]["outputs"] = inputs
