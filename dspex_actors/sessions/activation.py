@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from dspex_actors.clock import Clock
 from dspex_actors.errors import DspexError, Internal, Moved
 from dspex_actors.resources.journal import entry_answer
 from dspex_actors.resources.turn import TurnRequest
-from dspex_actors.sessions.events import Recall, Waiter
+from dspex_actors.sessions.events import Look, Looked, Raised, Recall, Waiter
 from dspex_actors.sessions.runner import Run
 from dspex_actors.sessions.session import Session, mismatch
-from dspex_actors.sessions.state import remembered
+from dspex_actors.sessions.state import exchange, remembered
 from dspex_actors.store.port import Store
 
 if TYPE_CHECKING:
@@ -112,6 +113,21 @@ def recall(store: Store, session: Session, wanted: Recall) -> bytes | DspexError
     except Exception:
         log.exception("turn %s of session %s cannot be read", wanted.turn_id, session.record.uid)
         return Internal("The recorded turn could not be read. The log has the cause.")
+
+
+def read_past(store: Store, clock: Clock, session: Session, wanted: Look) -> Looked | Raised:
+    """The end of the conversation after a turn, as much as the session shows to its program. Blocks; raises nothing:
+    somebody waits."""
+    window = session.state.history.maxlen or 0
+    try:
+        entries = store.conversation(session.record.uid, wanted.to_turn, window) if window else ()
+        return Looked(wanted.token, tuple(map(exchange, entries)), clock.now_us())
+    except DspexError as error:
+        return Raised(wanted.token, error, clock.now_us())
+    except Exception:
+        log.exception("the past of session %s cannot be read", session.record.uid)
+        fault = Internal("The turns to go back to could not be read. The log has the cause.")
+        return Raised(wanted.token, fault, clock.now_us())
 
 
 def moved() -> Moved:

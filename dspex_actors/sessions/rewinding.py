@@ -6,23 +6,17 @@ the past of a turn never changes, so what was read is still true when the entry 
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 import orjson
 
-from dspex_actors.clock import Clock
-from dspex_actors.errors import DspexError, Internal, NotFound
+from dspex_actors.errors import NotFound
 from dspex_actors.programs.call import HistoryTurn
 from dspex_actors.resources.journal import Entry
-from dspex_actors.sessions.events import Json, Look, Looked, Raised, Ran
-from dspex_actors.sessions.state import exchange
-from dspex_actors.store.port import Store
+from dspex_actors.sessions.events import Json, Look, Looked, Ran
 
 if TYPE_CHECKING:
     from dspex_actors.sessions.session import Session, Turn
-
-log = logging.getLogger(__name__)
 
 
 def look(rewind: Turn) -> Look:
@@ -51,18 +45,3 @@ def rewind_entry(session: Session, rewind: Turn, now_us: int) -> Entry:
 def past_of(inputs: Json, ended: Ran | Looked) -> tuple[HistoryTurn, ...]:
     """What a turn or a rewind brings to the conversation: see `fold`."""
     return ended.past if isinstance(ended, Looked) else (HistoryTurn(inputs, ended.outputs),)
-
-
-def read_past(store: Store, clock: Clock, session: Session, wanted: Look) -> Looked | Raised:
-    """The end of the conversation after a turn, as much as the session shows to its program. Blocks; raises nothing:
-    somebody waits."""
-    window = session.state.history.maxlen or 0
-    try:
-        entries = store.conversation(session.record.uid, wanted.to_turn, window) if window else ()
-        return Looked(wanted.token, tuple(map(exchange, entries)), clock.now_us())
-    except DspexError as error:
-        return Raised(wanted.token, error, clock.now_us())
-    except Exception:
-        log.exception("the past of session %s cannot be read", session.record.uid)
-        fault = Internal("The turns to go back to could not be read. The log has the cause.")
-        return Raised(wanted.token, fault, clock.now_us())

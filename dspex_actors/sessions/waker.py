@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 
 from dspex_actors.clock import Clock
 from dspex_actors.errors import DspexError
-from dspex_actors.sessions.activation import Activation, Woken, recall, wake
+from dspex_actors.sessions.activation import Activation, Woken, read_past, recall, wake
 from dspex_actors.sessions.events import Event, Look, Recall
 from dspex_actors.sessions.inbox import Inbox
-from dspex_actors.sessions.rewinding import read_past
 from dspex_actors.sessions.session import Session
 from dspex_actors.store.port import Store
 

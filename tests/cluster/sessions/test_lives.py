@@ -105,6 +105,23 @@ def test_a_killed_host_costs_a_moment_and_no_memory(instance: Instance) -> None:
     assert instance.call("GET", "/v1/sessions/bob")[1]["epoch"] > 1
 
 
+def test_a_rewind_outlives_its_host(instance: Instance) -> None:
+    """Acknowledged before the kill, it is there after it, under its key; and so is a fork."""
+    open_session(instance, "rita")
+    for question in ("first", "second", "third"):
+        answer(instance, "rita", question)
+    status, rewound = instance.call("POST", "/v1/sessions/rita/rewind", {"to_turn": 1}, Idempotency_Key="back")
+    assert (status, rewound["next_turn"]) == (200, 4)
+    assert instance.call("POST", "/v1/sessions/rita/fork", {"at_turn": 2, "id": "rita-2"})[0] == 201
+    instance.wait_nodes("standby")
+    (host,) = instance.nodes("host")
+    os.kill(host["pid"], signal.SIGKILL)
+    assert "earlier turns shown: 1) after 'first'" in answer(instance, "rita", "fourth")
+    again = instance.call("POST", "/v1/sessions/rita/rewind", {"to_turn": 1}, Idempotency_Key="back")
+    assert again == (200, rewound)
+    assert "after 'first', 'second'" in answer(instance, "rita-2", "other")
+
+
 def test_a_turn_that_was_running_on_a_killed_host_runs_again(instance: Instance) -> None:
     """The client sees a slow answer; the journal holds one turn, with two attempts."""
     open_session(instance, "carol", lm="mock?latency_s=2")

@@ -61,10 +61,14 @@ def test_programs_sessions_and_turns_are_listed_shown_and_deleted(server: Served
             reply = await session.predict(a="x")
             assert [turn["turn"] async for turn in session.turns()] == [1]
             assert await session.turn(1) == await session.turn_by_id(reply.turn_id)
+            assert (await session.rewind(0))["next_turn"] == 2
+            assert (await (await session.fork(at_turn=1)).predict(a="y")).turn == 2
             assert "async-session" in [each["id"] async for each in client.sessions.list()]
             assert "async-temp" in [each["name"] async for each in client.programs.list()]
             assert (await client.sessions.get("async-session"))["turns"] == 1
-            await client.sessions.delete("async-session")
+            async for each in client.sessions.list():
+                if each["program"] == "async-temp":
+                    await client.sessions.delete(each["id"])
             await client.programs.delete("async-temp")
             with pytest.raises(dx.NotFound):
                 await client.programs.get("async-temp")

@@ -61,6 +61,23 @@ def test_turns_are_found_by_number_by_id_and_in_a_list(client: Client) -> None:
         session.turn(3)
 
 
+def test_a_session_is_rewound_restored_and_forked(client: Client) -> None:
+    """The fork is a handle like any other; a turn that is not there raises."""
+    session = client.open("qa")
+    for question in ("one", "two", "three"):
+        session.predict(question=question)
+    assert session.rewind(1, idempotency_key="back") == session.rewind(1, idempotency_key="back")
+    assert [turn["left"] for turn in session.turns()] == [False, True, True]
+    fork = session.fork(at_turn=2)
+    assert "after 'one', 'two'" in fork.predict(question="else").outputs.answer
+    assert session.rewind(3)["next_turn"] == 4
+    for call in (session.rewind, session.fork):
+        with pytest.raises(dx.NotFound):
+            call(4)
+    with pytest.raises(dx.AlreadyExists):
+        session.fork(id=fork.id)
+
+
 def test_failed_turns_are_listed_on_request(client: Client) -> None:
     """A model's failure is tried three times, and each is there to see."""
     session = client.open("fails")

@@ -32,6 +32,22 @@ def test_two_turns_from_nothing_to_an_answer() -> None:
     assert [text in shown.stdout for text in ("turn 1", "turn 2", "one", "two")] == [True] * 4
 
 
+def test_a_session_is_rewound_and_forked(client: Client) -> None:
+    """Left turns are marked where they are shown; a turn that is not there is a sentence."""
+    session = client.open("qa")
+    for question in ("one", "two"):
+        session.predict(question=question)
+    assert "stands at turn 1; its next turn is number 3" in dspex("session", "rewind", session.id, "1").stdout
+    assert "(left)" in dspex("session", "show", session.id).stdout
+    assert json_of(dspex("session", "rewind", session.id, "2", "--json"))["to_turn"] == 2
+    forked = dspex("session", "fork", session.id, "--at-turn", "1", "--id", f"{session.id}-2")
+    assert f"Created the session {session.id}-2, at turn 1" in forked.stdout
+    made = json_of(dspex("session", "fork", session.id, "--json"))
+    assert (made["turns"], made["forked_from"]) == (2, {"id": session.id, "turn": 2})
+    refused = dspex("session", "rewind", session.id, "3")
+    assert (refused.exit_code, "no turn 3" in refused.stderr) == (1, True)
+
+
 def test_a_stream_prints_what_the_answer_is(client: Client) -> None:
     """Token by token; with --json the whole answer alone."""
     session = client.open("qa").id

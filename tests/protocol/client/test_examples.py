@@ -30,6 +30,14 @@ def test_the_embedded_example_shows_a_session_that_remembers() -> None:
     assert last == "turn 3 is recorded"
 
 
+def test_the_time_travel_example_goes_back_and_forth() -> None:
+    """Left turns are in brackets; the fork goes on by itself."""
+    lines = printed("time_travel.py")
+    assert "earlier turns shown: 2" in lines.pop(1)
+    last = "alice: 1 2 3 4 (5)"
+    assert lines == ["alice: 1 2 3 4", "alice: 1 2 (3) (4) 5", last, "alice-2: 1 2 3", last]
+
+
 def test_the_example_of_own_modules_runs_both_kinds() -> None:
     """The asynchronous one remembers."""
     first, second, summary = printed("user_module/run.py")

@@ -8,14 +8,17 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import Connection, create_engine
 
 from dspex_actors.errors import InvalidRequest, StoreUnavailable
-from dspex_actors.store import SqlStore, open_store
+from dspex_actors.resources.session import ForkSpec
+from dspex_actors.store import SqlStore, identity, open_store, revision
 from dspex_actors.store.schema import REVISION, metadata
 from tests.protocol.store.making import make_session, turn_of
 
@@ -140,6 +143,31 @@ def test_the_migrations_make_the_schema(file_store: SqlStore, url: str, tmp_path
     wanted = "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE tbl_name != 'alembic_version' ORDER BY 1, 2"
     assert _squeezed(_execute(url, wanted)) == _squeezed(_execute(fresh, wanted))
     assert _execute(url, "SELECT version_num FROM alembic_version") == [(REVISION,)]
+
+
+def test_a_store_of_before_time_travel_is_brought_up_with_what_is_in_it(url: str, tmp_path: Path) -> None:
+    """Its sessions are no forks, and can be rewound and forked."""
+    with opened_at(url, "0001") as connection:
+        row = "('u', 'default', 'old', 'p', 'qa', 1, NULL, 7, 'shard:7', 1, 1, 5)"
+        connection.exec_driver_sql(f"INSERT INTO session VALUES {row}")
+        entry = "('u', 1, 'default', 'turn', 1, 't', x'00', 1, 5, x'7b7d')"
+        connection.exec_driver_sql(f"INSERT INTO journal VALUES {entry}")
+    with closing(open_store(url)) as store:
+        assert (store.get_session("default", "old").origin_id, store.course("u").at) == (None, 1)
+        assert store.fork_session("default", "old", ForkSpec(id="new")).value.turns == 1
+
+
+@contextmanager
+def opened_at(url: str, version: str) -> Iterator[Connection]:
+    """A store as an earlier program left it."""
+    _path(url).parent.mkdir()
+    engine = create_engine(url)
+    with engine.begin() as connection, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(revision, "REVISION", version)
+        revision.upgrade(connection)
+        identity.give(connection)
+        yield connection
+    engine.dispose()
 
 
 def test_a_migration_that_fails_leaves_nothing(tmp_path: Path) -> None:

@@ -81,6 +81,42 @@ def test_a_key_gives_the_recorded_answer_again() -> None:
     assert asyncio.run(main()) == (True, 1)
 
 
+def test_a_session_is_rewound_restored_and_forked() -> None:
+    """Each turn says whether it was left."""
+
+    async def main() -> tuple[list[bool], list[bool], dict[str, object]]:
+        async with dx.local(programs=QA) as runtime:
+            session = await runtime.open("qa", id="alice")
+            for question in "abc":
+                await session.predict(question=question)
+            rewound = await session.rewind(1, idempotency_key="r")
+            assert await session.rewind(1, idempotency_key="r") == rewound
+            left = [turn["left"] for turn in await session.turns()]
+            second = await session.fork(at_turn=3, id="bob")
+            return left, [turn["left"] for turn in await second.turns()], rewound
+
+    left, forked, rewound = asyncio.run(main())
+    assert (left, forked) == ([False, True, True], [False] * 3)
+    assert rewound == {"session": "alice", "turn_id": "r", "to_turn": 1, "next_turn": 4}
+
+
+@pytest.mark.parametrize(("to_turn", "error"), [(2, dx.NotFound), (-1, dx.InvalidRequest), ("1", dx.InvalidRequest)])
+def test_a_turn_that_is_none_is_refused(to_turn: int, error: type[dx.DspexError]) -> None:
+    """By a rewind and by a fork, and the session is as before."""
+
+    async def main() -> None:
+        async with dx.local(programs=QA) as runtime:
+            session = await runtime.open("qa")
+            await session.predict(question="a")
+            with pytest.raises(error, match="turn"):
+                await session.rewind(to_turn)
+            with pytest.raises(error, match="turn"):
+                await session.fork(at_turn=to_turn)
+            assert (await session.predict(question="b")).turn == 2
+
+    asyncio.run(main())
+
+
 def test_a_session_that_is_deleted_and_made_again_starts_anew() -> None:
     """Nothing late lands in the new one."""
 

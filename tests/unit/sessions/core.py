@@ -16,6 +16,8 @@ from dspex_actors.sessions.events import (
     Commit,
     Committed,
     Event,
+    Look,
+    Looked,
     Raised,
     Ran,
     Recall,
@@ -25,7 +27,8 @@ from dspex_actors.sessions.events import (
     Stop,
 )
 from dspex_actors.sessions.session import Session
-from dspex_actors.sessions.state import State, empty, replay
+from dspex_actors.sessions.state import State, empty, exchange, replay
+from tests.support.time_travel import Law
 
 RECORD = SessionRecord("UID", "default", "alice", "PUID", "qa", 1, None, 7, "shard:7", 0, 0, 0)
 USAGE = {"calls": 1}
@@ -57,6 +60,7 @@ class Bench:
 
     session: Session = field(default_factory=lambda: Session(RECORD, 1, empty(20)))
     starts: list[Start] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
     aborts: list[int] = field(default_factory=list)
     commits: list[Entry] = field(default_factory=list)
     replies: dict[str, list[bytes | DspexError]] = field(default_factory=dict)
@@ -72,6 +76,8 @@ class Bench:
             match effect:
                 case Start():
                     self.starts.append(effect)
+                case Look():
+                    self.looks.append(effect)
                 case Abort(token):
                     self.aborts.append(token)
                 case Commit(entry):
@@ -93,6 +99,34 @@ class Bench:
     def arrive(self, name: str, turn_id: str | None = None, body: bytes = b"same", **more: Any) -> None:
         """A turn comes in; its waiter has the name, and so has the turn unless told otherwise."""
         self.tell(Arrive(self.listener(name), turn_id or name, body, {"q": turn_id or name}, 0, **more))
+
+    def rewind(self, name: str, to_turn: int, turn_id: str | None = None) -> None:
+        """A rewind comes in."""
+        inputs = {"to_turn": to_turn}
+        self.tell(Arrive(self.listener(name), turn_id or name, b"%d" % to_turn, inputs, 0, kind="rewind"))
+
+    def looked(self, number: int = -1) -> None:
+        """The past of the last rewind was read, all of it; or that of an earlier one."""
+        look = self.looks[number]
+        past = [exchange(entry) for entry in self.journal if entry.turn in self.law().after[look.to_turn]]
+        self.tell(Looked(look.token, tuple(past), 1000))
+
+    def rewound(self, name: str, to_turn: int) -> dict[str, Any]:
+        """One whole rewind; its answer."""
+        self.rewind(name, to_turn)
+        self.looked()
+        self.committed()
+        return self.answer(name)
+
+    def law(self) -> Law:
+        """What the journal comes to."""
+        law = Law()
+        for entry in self.journal:
+            if entry.kind == "turn":
+                law.turn()
+            else:
+                law.rewind(orjson.loads(entry.delta)["to_turn"])
+        return law
 
     def ran(self, token: int | None = None) -> None:
         """The running program ends well."""
@@ -131,4 +165,4 @@ class Bench:
 
     def replayed(self) -> State:
         """The state as the journal alone gives it."""
-        return replay(self.journal, 20)
+        return replay(self.journal, self.session.state.history.maxlen or 0)

@@ -7,11 +7,18 @@ from hypothesis import strategies as st
 
 from dspex_actors.resources.journal import Verdict
 from dspex_actors.sessions.events import Expire, Leave, Release, Stalled
-from tests.unit.sessions.core import Bench
+from dspex_actors.sessions.session import Session
+from dspex_actors.sessions.state import empty
+from tests.unit.sessions.core import RECORD, Bench
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["arrive", "retry", "ran", "late", "raised", "committed", "moved", "expire", "leave", "stall"]),
+        st.sampled_from(
+            [
+                *("arrive", "retry", "ran", "late", "raised", "committed", "moved", "expire", "leave", "stall"),
+                *("rewind", "looked", "late look"),
+            ]
+        ),
         st.integers(0, 30),
     ),
     max_size=60,
@@ -19,8 +26,8 @@ STEPS = st.lists(
 
 
 def play(steps: list[tuple[str, int]]) -> Bench:
-    """Feed the steps that make sense at their moment."""
-    bench = Bench()
+    """Feed the steps that make sense at their moment, to a session that shows its last three turns."""
+    bench = Bench(Session(RECORD, 1, empty(3)))
     for number, (step, choice) in enumerate(steps):
         if bench.stopped:
             break
@@ -32,18 +39,25 @@ def _step(bench: Bench, step: str, choice: int, name: str) -> None:
     names = list(bench.listeners)
     current = bench.session.current
     running = current is not None and current.entry is None
+    rewinds = current is not None and current.kind == "rewind"
     writing = current is not None and current.entry is not None
     match step:
         case "arrive":
             bench.arrive(name, cancel_on_disconnect=choice % 3 == 0)
         case "retry" if names:
             bench.arrive(name, names[choice % len(names)])
-        case "ran" if running:
+        case "rewind":
+            bench.rewind(name, choice % (bench.session.state.turn + 2))
+        case "looked" if running and rewinds:
+            bench.looked()
+        case "late look" if bench.looks:
+            bench.looked(choice % len(bench.looks))
+        case "ran" if running and not rewinds:
             bench.ran()
         case "late" if bench.starts:
             bench.ran(token=bench.starts[choice % len(bench.starts)].token)
-        case "raised" if running:
-            bench.raised()
+        case "raised" if current is not None and running:
+            bench.raised(current.token)
         case "committed" if writing:
             bench.committed()
         case "moved" if writing and choice == 0:
@@ -68,16 +82,20 @@ def test_nobody_is_answered_twice(steps: list[tuple[str, int]]) -> None:
 
 @given(STEPS)
 def test_the_state_is_the_replay_of_the_journal(steps: list[tuple[str, int]]) -> None:
-    """Fold and full replay are the same, always."""
+    """Fold and full replay are the same, always; and what they say is the law of time travel."""
     bench = play(steps)
     assert bench.session.state == bench.replayed()
+    turns = {entry.turn: entry.turn_id for entry in bench.journal}
+    assert [past.inputs["q"] for past in bench.session.state.history] == [turns[n] for n in bench.law().present[-3:]]
 
 
 @given(STEPS)
 def test_turns_are_numbered_without_gaps_and_recorded_once(steps: list[tuple[str, int]]) -> None:
     """1, 2, 3 … and no id twice."""
     bench = play(steps)
-    assert [entry.turn for entry in bench.journal] == list(range(1, len(bench.journal) + 1))
+    turns = [entry.turn for entry in bench.journal if entry.kind == "turn"]
+    assert turns == list(range(1, len(turns) + 1))
+    assert [entry.seq for entry in bench.journal] == list(range(1, len(bench.journal) + 1))
     assert len({entry.turn_id for entry in bench.journal}) == len(bench.journal)
 
 
