@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, BindParameter, Connection, Dialect, and_, bin
 from dspex_actors.errors import NotFound
 from dspex_actors.resources.course import Course
 from dspex_actors.resources.journal import Entry, rewind_of
+from dspex_actors.resources.session import SessionRecord
 from dspex_actors.store.driver import run, text_of
 from dspex_actors.store.schema import journal, session
 
@@ -37,18 +38,19 @@ class Courses:
         """Which turn came after which. Raises NotFound."""
         return self.moment(connection, uid)[0]
 
-    def conversation(self, connection: Connection, uid: str, turn: int | None, newest: int) -> Sequence[Entry]:
-        """The last `newest` turns on the way to `turn`, the present one by default. Raises NotFound."""
+    def conversation(self, connection: Connection, uid: str, turn: int, newest: int) -> Sequence[Entry]:
+        """The last `newest` turns on the way to `turn`. Raises NotFound."""
         course, seq = self.moment(connection, uid)
-        at = course.at if turn is None else turn
-        if not 0 <= at <= course.last:
-            raise NotFound(f"There is no turn {at}; the last one of this session is {course.last}.")
-        found: list[Entry] = []
-        for first, last in course.conversation(at, newest):
-            # An entry is at most as many numbers after its turn's own as there are entries of other kinds.
-            rows = run(connection, self._turns, (uid, first, last + seq - course.last, first, last))
-            found += [_entry(row) for row in rows]
-        return found
+        if not 0 <= turn <= course.last:
+            raise NotFound(f"There is no turn {turn}; the last one of this session is {course.last}.")
+        return self._read(connection, uid, course.conversation(turn, newest), seq - course.last)
+
+    def present(self, connection: Connection, record: SessionRecord, newest: int) -> Sequence[Entry]:
+        """The last `newest` turns of the present conversation. `record` is the session's row of this moment."""
+        others = record.seq - record.turns
+        # Where turns are all that there is, nothing was rewound: a statement less, when many sessions wake at once.
+        course = self.course(connection, record.uid) if others else Course(record.turns)
+        return self._read(connection, record.uid, course.conversation(course.at, newest), others)
 
     def moment(self, connection: Connection, uid: str) -> tuple[Course, int]:
         """The course, and the number of the last entry at the same moment. Raises NotFound."""
@@ -58,6 +60,13 @@ class Courses:
         seq, turns, *_ = rows[0]
         rewinds = [rewind_of(_entry(row[2:])) for row in rows if row[2] is not None]
         return Course(turns, rewinds), seq
+
+    def _read(
+        self, connection: Connection, uid: str, ranges: Sequence[tuple[int, int]], others: int
+    ) -> Sequence[Entry]:
+        # An entry is at most as many numbers after its turn's own as there are `others`, which are no turns.
+        asked = ((uid, first, last + others, first, last) for first, last in ranges)
+        return [_entry(row) for each in asked for row in run(connection, self._turns, each)]
 
 
 def _number(name: str) -> BindParameter[int]:

@@ -40,5 +40,5 @@ class Memories:
         attempts: dict[str, int] = {}
         for turn_id, attempt in run(connection, self._failed, (record.uid,)):
             attempts[turn_id] = max(attempt, attempts.get(turn_id, 0))
-        entries = self._courses.conversation(connection, record.uid, None, recent) if recent else []
+        entries = self._courses.present(connection, record, recent) if recent else []
         return Memory(ids, entries, attempts)
