@@ -16,7 +16,7 @@ STEPS = st.lists(
         st.sampled_from(
             [
                 *("arrive", "retry", "ran", "late", "raised", "committed", "moved", "expire", "leave", "stall"),
-                *("rewind", "looked", "late look"),
+                *("rewind", "looked", "late look", "whole turn", "whole rewind"),
             ]
         ),
         st.integers(0, 30),
@@ -44,6 +44,10 @@ def _step(bench: Bench, step: str, choice: int, name: str) -> None:
     match step:
         case "arrive":
             bench.arrive(name, cancel_on_disconnect=choice % 3 == 0)
+        case "whole turn" if current is None:
+            bench.turn(name)
+        case "whole rewind" if current is None:
+            bench.rewound(name, choice % (bench.session.state.turn + 1))
         case "retry" if names:
             bench.arrive(name, names[choice % len(names)])
         case "rewind":
