@@ -10,12 +10,13 @@ import os
 from collections.abc import Callable
 
 from supervisors import messages as m
+from supervisors.address import LOCAL
 from supervisors.backend import Report, TreeNode
 from supervisors.clock import Clock
 from supervisors.errors import BadSpec
 from supervisors.exits import KILLED
 from supervisors.incarnation import incarnation
-from supervisors.local_child import LOCAL, Life, LocalChild, LocalNode
+from supervisors.local_child import Life, LocalChild, LocalNode
 from supervisors.local_lives import ObjectLife, ProcessLife
 from supervisors.process import Process
 from supervisors.spec import BRUTAL_KILL, ChildSpec, Shutdown, SupervisorSpec

@@ -8,10 +8,11 @@ from itertools import count
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from supervisors.address import LOCAL
 from supervisors.entries import Died, Event, Holder, Operation
 from supervisors.errors import StaleEpoch
 from supervisors.exits import Exit
-from supervisors.local_child import LOCAL, LocalNode
+from supervisors.local_child import LocalNode
 from supervisors.local_links import address_of
 from supervisors.local_ref import local_ref
 from supervisors.registry_core import Directory

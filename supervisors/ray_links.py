@@ -239,7 +239,8 @@ class RayLinks:
 
     async def _hear(self, address: Address, ask: Any) -> None:  # a method of a Ray handle
         try:
-            reason: Exit = await ask.remote()
+            # One that Ray runs again is asked again, before anything else can end it.
+            reason: Exit = await ask.options(max_task_retries=-1).remote()
         except RayActorError:
             return  # the feed tells
         self._gone(address, reason)
@@ -254,8 +255,7 @@ class RayLinks:
 
     def _gone(self, address: Address, reason: Exit) -> None:
         peer = self._peers.get(address)
-        if reason.kind != "noconnection":
-            keeper.release(address.incarnation)
+        keeper.release(address.incarnation)
         for watcher in list(peer.watchers) if peer is not None else ():
             watcher.gone(address, reason)
 
@@ -310,6 +310,11 @@ async def receive(process: Process, letter: Letter) -> None:
             if isinstance(signal, sig.LinkExit | sig.DownSignal):
                 keeper.release(letter.sender.incarnation)
             endpoint.arrived(letter.sender, signal)
+
+
+def address_of(link: Any) -> Address:  # the way to a supervisor, in a module above this one
+    """The address of a supervisor's actor."""
+    return Address(link.name, link._namespace, link._handle._actor_id.hex())
 
 
 def weak(handle: Any) -> Any:

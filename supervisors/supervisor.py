@@ -7,11 +7,11 @@ from typing import Any, Final, Protocol, cast
 
 from supervisors import local_supervisor
 from supervisors import messages as m
+from supervisors.address import LOCAL, Address
 from supervisors.backend import TreeNode
 from supervisors.child import Child, ChildInfo, Counts
 from supervisors.errors import BadSpec, SupervisorError
 from supervisors.exits import Exit
-from supervisors.local_child import LOCAL
 from supervisors.observe import Happening
 from supervisors.spec import AutoShutdown, ChildSpec, Strategy, SupervisorSpec
 
@@ -62,6 +62,15 @@ class Supervisor:
     def name(self) -> str:
         """The name that it is registered under."""
         return self._link.name
+
+    @property
+    def address(self) -> Address:
+        """Its process, for `monitor`, which takes the handle as well."""
+        if isinstance(self._link, local_supervisor.LocalLink):
+            return self._link.address
+        from supervisors import ray_links
+
+        return ray_links.address_of(self._link)
 
     @classmethod
     async def start(
