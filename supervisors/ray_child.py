@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.exceptions import RayActorError, RayTaskError
@@ -12,10 +12,13 @@ from ray.exceptions import RayActorError, RayTaskError
 from supervisors.child import Child
 from supervisors.errors import SupervisorError
 from supervisors.exits import KILLED, SHUTDOWN, Exit
-from supervisors.ray_memory import Note, NoteKind
+from supervisors.ray_memory import Fenced, Note, NoteKind
 from supervisors.ray_process import Begun, is_process
 from supervisors.ray_watch import Process
 from supervisors.spec import BRUTAL_KILL, INFINITY, ChildSpec, Shutdown, SupervisorSpec
+
+if TYPE_CHECKING:
+    from supervisors.ray_vitals import Vitals
 
 _TREE_TIMEOUT_S = 1.0
 _ASK_TIMEOUT_S = 5.0
@@ -75,6 +78,10 @@ class ChildActor:
         if not self.dead.done():
             self.dead.set_result(self.reason or cause)
 
+    def condemn(self, why: str) -> None:
+        """It is about to be killed by somebody who knows why."""
+        self.reason = self.reason or Exit("killed", why)
+
     def kill(self, reason: Exit) -> None:
         """End it; the first reason counts."""
         self.reason = self.reason or reason
@@ -86,12 +93,14 @@ class ChildActor:
         self.handle, self.name, self.dead = spare.handle, spare.name, spare.dead
         self.node, self.process, self.ready = spare.node, spare.process, True
 
-    async def start(self) -> Begun:
-        """Wait until it has started, or has not."""
+    async def start(self, vitals: Vitals, term: int) -> Begun:
+        """Wait until it has started, or has not. Raises Fenced if it has heard of a higher term."""
         timeout_s = self.spec.start_timeout_or_none
         try:
-            begun: Begun = await within(self._unless_lost(self._begin()), timeout_s)
+            begun: Begun = await within(self._unless_lost(self._begin(vitals, term)), timeout_s)
             return begun
+        except Fenced:
+            raise
         except TimeoutError:
             return Begun(failed=Exit("init_failed", f"not started within {timeout_s:g} s"))
         except RayActorError as error:
@@ -111,16 +120,21 @@ class ChildActor:
         finally:
             begin.cancel()
 
-    async def _begin(self) -> Begun:
+    async def _begin(self, vitals: Vitals, term: int) -> Begun:
         if not self.ready:
-            await self.handle.__ray_ready__.remote()
+            await vitals.begin(self)
         if self.is_nested:
-            error: SupervisorError | None = await self.handle.ready.remote()
+            error: SupervisorError | None = await self.handle.ready.remote(term)
             return Begun(failed=Exit("init_failed", str(error)) if error else None)
         if is_process(self.spec.start):
-            begun: Begun = await self.handle.supervised_begin.remote()
+            begun: Begun = await self.handle.supervised_begin.remote(term)
             return begun
         return Begun()
+
+    def heed(self, term: int) -> None:
+        """Tell one that was adopted whose orders count from now on; a plain class gets none that could be refused."""
+        if self.says_why:
+            (self.handle.heed if self.is_nested else self.handle.supervised_heed).remote(term)
 
     async def has_begun(self) -> bool:
         """Whether its start went well, for one whose supervisor did not live to see it."""
@@ -148,16 +162,23 @@ class ChildActor:
             return None
         return reason
 
-    async def ask_to_end(self, shutdown: Shutdown) -> Exit:
-        """Ask it as its specification says and wait for its own `terminate`; why it may be killed now."""
+    async def ask_to_end(self, shutdown: Shutdown, term: int) -> Exit:
+        """Ask it as its specification says and wait for its own `terminate`; why it may be killed now.
+
+        Raises:
+            Fenced: It has heard of a higher term.
+        """
         if shutdown == BRUTAL_KILL or not (self.started or self.is_nested):
             return KILLED
         timeout_s = None if shutdown == INFINITY else float(shutdown)
         ask = "supervised_stop" if is_process(self.spec.start) else "terminate"
         if not hasattr(self.handle, ask):
             return SHUTDOWN
+        terms = (term,) if self.says_why else ()
         try:
-            await within(getattr(self.handle, ask).remote("shutdown"), timeout_s)
+            await within(getattr(self.handle, ask).remote("shutdown", *terms), timeout_s)
+        except Fenced:
+            raise
         except TimeoutError:
             return Exit("killed", f"terminate took longer than {timeout_s:g} s")
         except RayTaskError as error:

@@ -121,8 +121,7 @@ class Spares:
         self._spares.append(spare)
         try:
             await self._backend.make(spare)
-            await within(spare.handle.__ray_ready__.remote(), spec.start_timeout_or_none)
-            await self._backend.locate(spare)
+            await within(self._backend.vitals.begin(spare), spec.start_timeout_or_none)
         except Fenced:
             raise
         except Exception as error:
