@@ -201,7 +201,8 @@ class RayKeeper:
         self._token, self._numbers = secrets.token_hex(8), count(1)
         self._outbox: list[tuple[Operation, asyncio.Future[tuple[Version, Any]]]] = []
         self._sending: asyncio.Task[None] | None = None
-        on_release(lambda incarnation: self._copy.release(lambda who: who.address.incarnation == incarnation))
+        self._ends: set[asyncio.Task[Any]] = set()
+        on_release(self._release)
         self._following = asyncio.get_running_loop().create_task(self._follow())
 
     @property
@@ -259,6 +260,15 @@ class RayKeeper:
         except RayActorError as error:
             self._handles.pop(who.address.incarnation, None)
             raise ChildGone(who.address.name, Exit("noproc", type(error).__name__)) from error
+
+    def _release(self, incarnation: str) -> None:
+        """Here it is over, and the keeper is told before anything that this process asks for from now on."""
+        over = {who for who in self._copy.directory.holders() if who.address.incarnation == incarnation}
+        self._copy.release(over.__contains__)
+        for who in over:
+            told = asyncio.get_running_loop().create_task(self._ask(Died(who)))
+            self._ends.add(told)
+            told.add_done_callback(self._ends.discard)
 
     def _handle(self, address: Address) -> Any:
         handle = self._handles.get(address.incarnation) or find_actor(address.name, address.namespace)
