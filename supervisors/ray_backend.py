@@ -20,6 +20,7 @@ from supervisors.backend import Report, TreeNode
 from supervisors.child import Child
 from supervisors.clock import Clock
 from supervisors.exits import KILLED, SHUTDOWN, Exit
+from supervisors.heartbeats import NodeBeat
 from supervisors.incarnation import incarnation
 from supervisors.ray_child import ChildActor
 from supervisors.ray_memory import Fenced, Kept, Ledger, RayShelf, child_path
@@ -47,6 +48,7 @@ class RayBackend:
         clock: For `started_at`.
         ledger: Where what it does is written, if its children outlive it.
         fenced: Is called once when a later life of the supervisor is found; from then on nothing is done.
+        node_beat: When a silent node is lost.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class RayBackend:
         clock: Clock,
         ledger: Ledger | None = None,
         fenced: Callable[[], None] = lambda: None,
+        node_beat: NodeBeat | None = None,
     ) -> None:
         self._path, self._name, self._namespace = path, name, namespace
         self._in_groups = False
@@ -70,7 +73,7 @@ class RayBackend:
         self._is_open = self._is_closing = False
         self._actors: dict[tuple[str, int], ChildActor] = {}
         self._avoided: set[str] = set()  # nodes that are lost or will be, though Ray's table may still have them
-        self.vitals = Vitals(self, namespace, path)
+        self.vitals = Vitals(self, namespace, path, node_beat)
         self._spares = Spares(self)
         self._classes: dict[Any, Any] = {}
         self._tasks: set[asyncio.Task[None]] = set()

@@ -14,6 +14,7 @@ import ray
 
 from supervisors.errors import NotBeating
 from supervisors.exits import KILLED
+from supervisors.heartbeats import NodeBeat
 from supervisors.orphans import Claim, Mark, sweep_claimed
 from supervisors.ray_child import ChildActor
 from supervisors.ray_heartbeats import RayHearts
@@ -41,13 +42,16 @@ class Vitals:
         backend: Whose children they are.
         namespace: The tree's.
         path: The supervisor's.
+        node_beat: When a silent node is lost.
     """
 
-    def __init__(self, backend: RayBackend, namespace: str, path: str) -> None:
+    def __init__(self, backend: RayBackend, namespace: str, path: str, node_beat: NodeBeat | None) -> None:
         self._backend = backend
         self._owner = _owner(f"{segment(namespace)}|{path}")
         self._here: str = ray.get_runtime_context().get_node_id()
-        self._nodes = node_watch(lost=backend.note_node_lost, back=self._readmit, draining=backend.avoid)
+        self._nodes = node_watch(
+            lost=backend.note_node_lost, back=self._readmit, draining=backend.avoid, options=node_beat
+        )
         self._hearts = RayHearts(self._nodes)
         self._is_far = False
         self._mark = Mark(_cluster(), self._owner, 0)

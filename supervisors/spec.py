@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 from supervisors.backoff import Backoff
 from supervisors.errors import BadSpec
 from supervisors.exits import Exit
-from supervisors.heartbeats import Heartbeat
+from supervisors.heartbeats import Heartbeat, NodeBeat
 
 RestartType = Literal["permanent", "transient", "temporary"]
 Shutdown = float | Literal["brutal_kill", "infinity"]
@@ -86,6 +86,7 @@ class SupervisorSpec:
             `all_significant` (the last of them).
         max_children: How many children may be there at a time where they are started on demand; None is any number.
         counts: Whether an exit counts towards the intensity; None counts all. A function that can be imported.
+        node_beat: When a node that is silent is lost, for Ray actors; None: after 1.5 s.
 
     Raises:
         BadSpec: A value is not accepted, two children share an id, or two values do not go together.
@@ -99,6 +100,7 @@ class SupervisorSpec:
     auto_shutdown: AutoShutdown = "never"
     max_children: int | None = None
     counts: Callable[[Exit], bool] | None = None
+    node_beat: NodeBeat | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "children", _listed("children", self.children))
@@ -112,6 +114,8 @@ class SupervisorSpec:
             _whole("max_children", self.max_children)
         if self.counts is not None and not callable(self.counts):
             raise BadSpec(f"counts={self.counts!r} is not accepted; give a function of an Exit, or None.")
+        if self.node_beat is not None and not isinstance(self.node_beat, NodeBeat):
+            raise BadSpec(f"node_beat={self.node_beat!r} is not accepted; give a NodeBeat, or None.")
         for child in self.children:
             if not isinstance(child, ChildSpec):
                 raise BadSpec(f"children takes ChildSpec values, not {type(child).__name__}.")

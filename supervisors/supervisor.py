@@ -12,6 +12,7 @@ from supervisors.backend import TreeNode
 from supervisors.child import Child, ChildInfo, Counts
 from supervisors.errors import BadSpec, SupervisorError
 from supervisors.exits import Exit
+from supervisors.heartbeats import NodeBeat
 from supervisors.observe import Happening
 from supervisors.spec import AutoShutdown, ChildSpec, Strategy, SupervisorSpec
 
@@ -83,6 +84,7 @@ class Supervisor:
         auto_shutdown: AutoShutdown = "never",
         max_children: int | None = None,
         counts: Callable[[Exit], bool] | None = None,
+        node_beat: NodeBeat | None = None,
         backend: str = "ray",
         name: str | None = None,
         namespace: str = "supervisors",
@@ -100,6 +102,7 @@ class Supervisor:
             auto_shutdown: See `SupervisorSpec`.
             max_children: See `SupervisorSpec`.
             counts: See `SupervisorSpec`.
+            node_beat: See `SupervisorSpec`.
             backend: `"ray"`: supervisor and children are Ray actors. `"local"`: they are objects of this process,
                 on the running event loop; see `local_ref` for how to reach a child.
             name: Registers it, and heads its children's names; None makes a unique one.
@@ -117,7 +120,7 @@ class Supervisor:
         """
         spec = SupervisorSpec(
             strategy=strategy, max_restarts=max_restarts, max_seconds=max_seconds, children=tuple(children),
-            auto_shutdown=auto_shutdown, max_children=max_children, counts=counts,
+            auto_shutdown=auto_shutdown, max_children=max_children, counts=counts, node_beat=node_beat,
         )  # fmt: skip
         _check_backend(backend)
         if backend == "local":

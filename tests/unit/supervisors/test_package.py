@@ -15,7 +15,8 @@ from supervisors import BadSpec, Supervisor, intensity
 EXPORTS = """
 BRUTAL_KILL IGNORE INFINITY Address AlreadyPresent AlreadyRegistered AlreadyStarted Backoff BadSpec
 CallTimeout Child ChildCrashed ChildGone ChildInfo ChildNotFound ChildSpec Counts Down Exit FailedToStartChild
-Groups Happening Happenings LocalRef MaxChildren MonitorRef NoMembers NotAProcess NotBeating NotForDynamic
+Groups Happening Happenings Heartbeat LocalRef MaxChildren MonitorRef NoMembers NodeBeat NotAProcess NotBeating
+NotForDynamic
 NotJoined NotRegistered NotStarted NotYourMonitor PartitionedSupervisor Process Registry RegistryDown
 Restarting Running StaleEpoch StartError Supervisor SupervisorDown SupervisorError SupervisorSpec
 SupervisorStopping UnknownMethod Via Watcher keeper_spec local_ref monitor render
