@@ -271,7 +271,7 @@ class RayBackend:
         begun = await self._begun(actor)
         if begun.failed is None and not begun.ignored:
             started = m.Started(actor.key, actor.instance, self.child_of(actor, begun.info))
-            actor.started = True
+            actor.has_started()
             self._tell(started)
             self._spares.want(actor)
             await self._follow(actor)
@@ -307,7 +307,7 @@ class RayBackend:
         if record is None:
             raise LookupError("Ray has no record of it")
         actor.node = record.address.node_id.hex()
-        actor.process = Process(record.pid, here=actor.node == self._node)
+        actor.process = Process(record.pid, here=False)  # `vitals` knows it by more than its number
 
     def child_of(self, actor: ChildActor, info: Any = None) -> Child:  # whatever `init` returned
         """What is shown of a child that has started."""

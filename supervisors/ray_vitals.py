@@ -76,7 +76,7 @@ class Vitals:
             child.handle, self._mark.encode(), interval_s=heartbeat.interval_s if heartbeat else _RESTING_S
         )
         pid, child.node = await begin
-        child.process = Process(pid, here=child.node == self._here)
+        child.process = Process(pid, here=False)
         await self.follow(child)
 
     async def follow(self, child: ChildActor) -> None:
@@ -92,8 +92,10 @@ class Vitals:
                 options=child.spec.heartbeat,
             )
         except NotBeating as error:
-            # If it is over, Ray says so. One that lives cannot be judged: it belongs to another user, or is another's.
+            # It is over, or its number is not ours to use, as in a container: Ray's word is all there is.
             log.debug("child %s is not watched: %s", child.name, error)
+        else:
+            child.process = Process(child.process.pid, here=child.node == self._here)
 
     def _ended(self, child: ChildActor) -> None:
         """Whoever leaves on purpose is known to Ray long before its process ends: so this one did not.

@@ -50,6 +50,12 @@ def _flag(where: str, value: object) -> None:
         raise BadSpec(f"{where}={value!r} is not accepted; give True or False.")
 
 
+def check_text(where: str, value: object) -> None:
+    """Whether a value is a text of at least one character. Raises BadSpec."""
+    if not isinstance(value, str) or not value:
+        raise BadSpec(f"{where}={value!r} is not accepted; give a text of at least one character.")
+
+
 def _listed(where: str, value: object) -> tuple[Any, ...]:
     if isinstance(value, str | bytes) or not isinstance(value, Iterable):
         raise BadSpec(f"{where}={value!r} is not accepted; give a tuple or a list.")
@@ -261,9 +267,10 @@ class ChildSpec:
             raise BadSpec(f"Child {self.id!r} starts a SupervisorSpec and is no worker; accepted: 'supervisor'.")
 
     def _check_names(self) -> None:
-        for where, value in (("id", self.id), ("kind", self.kind), ("name", self.name)):
-            if not (isinstance(value, str) and value) and not (where == "name" and value is None):
-                raise BadSpec(f"{where}={value!r} is not accepted; give a text of at least one character.")
+        check_text("id", self.id)
+        check_text("kind", self.kind)
+        if self.name is not None:
+            check_text("name", self.name)
 
     def _check_start(self) -> None:
         if isinstance(self.start, SupervisorSpec):

@@ -14,7 +14,7 @@ from supervisors.errors import BadSpec, SupervisorError
 from supervisors.exits import Exit
 from supervisors.heartbeats import NodeBeat
 from supervisors.observe import Happening
-from supervisors.spec import AutoShutdown, ChildSpec, Strategy, SupervisorSpec
+from supervisors.spec import AutoShutdown, ChildSpec, Strategy, SupervisorSpec, check_text
 
 BACKENDS: Final = ("ray", "local")
 
@@ -54,6 +54,7 @@ class Supervisor:
 
     Divergence from OTP: `stop` does not wait behind a start in progress, it ends it. A detached supervisor that gives
     up is restarted by Ray, its parent, without a limit. Exits are noticed and restarts go on while a call is served.
+    `terminate_child` and `which_child` take a child under every strategy.
     """
 
     def __init__(self, link: Link) -> None:
@@ -123,6 +124,9 @@ class Supervisor:
             auto_shutdown=auto_shutdown, max_children=max_children, counts=counts, node_beat=node_beat,
         )  # fmt: skip
         _check_backend(backend)
+        if name is not None:
+            check_text("name", name)
+        check_text("namespace", namespace)
         if backend == "local":
             if detached or options:
                 raise BadSpec("detached and options go with backend='ray' only; leave them out.")
@@ -187,7 +191,8 @@ class Supervisor:
         """Stop a child, also one that is restarting; fine if it is stopped. A temporary one's specification goes.
 
         Args:
-            child: Its id; the child itself where children are started on demand.
+            child: Its id, whoever runs under it; or the child itself, which alone will do where children are started on
+                demand. One that was restarted since is another child.
             timeout_s: Seconds that the caller waits.
 
         Raises:
@@ -223,9 +228,18 @@ class Supervisor:
         """The children, newest first."""
         return cast(list[ChildInfo], await self._call(m.WhichChildren(), timeout_s))
 
-    async def which_child(self, id: str, *, timeout_s: float | None = None) -> ChildInfo:  # noqa: A002
-        """One of them. Raises ChildNotFound."""
-        return cast(ChildInfo, await self._call(m.WhichChild(id), timeout_s))
+    async def which_child(self, child: str | Child, *, timeout_s: float | None = None) -> ChildInfo:
+        """One of them.
+
+        Args:
+            child: As for `terminate_child`.
+            timeout_s: Seconds that the caller waits.
+
+        Raises:
+            ChildNotFound: There is no such child.
+            NotForDynamic: An id was given where children are started on demand.
+        """
+        return cast(ChildInfo, await self._call(m.WhichChild(child), timeout_s))
 
     async def update_specs(self, spec: SupervisorSpec, *, timeout_s: float | None = None) -> None:
         """Other specifications and options from now on, as OTP's `code_change`.
