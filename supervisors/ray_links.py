@@ -312,11 +312,6 @@ async def receive(process: Process, letter: Letter) -> None:
             endpoint.arrived(letter.sender, signal)
 
 
-def address_of(link: Any) -> Address:  # the way to a supervisor, in a module above this one
-    """The address of a supervisor's actor."""
-    return Address(link.name, link._namespace, link._handle._actor_id.hex())
-
-
 def weak(handle: Any) -> Any:
     """A handle of the same actor that does not keep it alive."""
     state = handle._serialization_helper()[0]

@@ -70,9 +70,8 @@ class Supervisor:
         """Its process, for `monitor`, which takes the handle as well."""
         if isinstance(self._link, local_supervisor.LocalLink):
             return self._link.address
-        from supervisors import ray_links
-
-        return ray_links.address_of(self._link)
+        link: Any = self._link  # Ray's, whose module is imported only where supervisors of actors are
+        return Address(link.name, link._namespace, link._handle._actor_id.hex())
 
     @classmethod
     async def start(
