@@ -15,6 +15,7 @@ from typing import Any
 
 import ray
 
+from supervisors import keeper
 from supervisors import messages as m
 from supervisors.backend import Report, TreeNode
 from supervisors.child import Child
@@ -325,6 +326,7 @@ class RayBackend:
         if reason.kind == "node_lost":
             self.avoid(actor.node)
         await actor.process.wait_gone()
+        keeper.release(actor.handle._actor_id.hex())
         if actor.is_nested and self.ledger is not None and self._is_over(actor):
             await sweep(RayShelf(), self._namespace, self.path_of(actor.key, actor.spec), itself=True)
         if self._is_over(actor) and not self._in_groups:

@@ -130,6 +130,7 @@ class ChildActor:
     async def _begin(self, vitals: Vitals, term: int) -> Begun:
         if not self.ready:
             await vitals.begin(self)
+        await self._take_name()
         if self.is_nested:
             error: SupervisorError | None = await self.handle.ready.remote(term)
             return Begun(failed=Exit("init_failed", str(error)) if error else None)
@@ -138,6 +139,12 @@ class ChildActor:
             return begun
         return Begun()
 
+    async def _take_name(self) -> None:
+        """Raises what a registry does."""
+        if self.spec.via is not None:
+            self.spec.via.check("ray")
+            await self.spec.via.hold(self.handle)
+
     def heed(self, term: int) -> None:
         """Tell one that was adopted whose orders count from now on; a plain class gets none that could be refused."""
         if self.says_why:
@@ -145,6 +152,10 @@ class ChildActor:
 
     async def has_begun(self) -> bool:
         """Whether its start went well, for one whose supervisor did not live to see it."""
+        try:
+            await within(self._take_name(), _ASK_TIMEOUT_S)
+        except (TimeoutError, SupervisorError):
+            return False
         if not is_process(self.spec.start):
             return True
         try:

@@ -46,11 +46,18 @@ class Spares:
             self._backend.spawn(self._fill(child.key))
 
     def take(self, child: ChildActor) -> ChildActor | None:
-        """A spare for this start, if one is ready; it is none any more."""
+        """A spare for this start, if one is ready; it is none any more.
+
+        Others are ended then: next to an actor that is made now they are former lives, which may hold no name after it.
+        """
         for spare in self._spares:
             if spare.ready and spare.key == child.key and spare.spec == child.spec and not spare.dead.done():
                 self._spares.remove(spare)
                 return spare
+        for spare in self:
+            if spare.key == child.key:
+                spare.ready = False
+                self._backend.spawn(self._end(spare))
         return None
 
     def adopt(self, spare: ChildActor) -> None:
