@@ -12,7 +12,7 @@ from ray.exceptions import RayActorError, RayTaskError
 from supervisors.child import Child
 from supervisors.errors import SupervisorError
 from supervisors.exits import KILLED, SHUTDOWN, Exit
-from supervisors.ray_memory import Note, NoteKind
+from supervisors.ray_memory import Note, NoteKind, Pattern
 from supervisors.ray_process import Begun, is_process
 from supervisors.ray_watch import Process
 from supervisors.spec import BRUTAL_KILL, INFINITY, ChildSpec, Shutdown, SupervisorSpec
@@ -41,11 +41,21 @@ class ChildActor:
         asked: Whether its supervisor is ending it.
         node: Where it runs, or is meant to; empty while nobody knows.
         child: What its supervisor shows, once it has started.
-        ready: A spare whose class is constructed.
+        ready: A spare that is up.
+        pattern: What a spare was made after; one that was taken has it still.
     """
 
-    def __init__(self, key: str, instance: int, spec: ChildSpec, name: str, kind: NoteKind = "child") -> None:
+    def __init__(
+        self,
+        key: str,
+        instance: int,
+        spec: ChildSpec,
+        name: str,
+        kind: NoteKind = "child",
+        pattern: Pattern | None = None,
+    ) -> None:
         self.key, self.instance, self.spec, self.name, self.kind = key, instance, spec, name, kind
+        self.pattern = pattern
         self.handle: Any = None
         self.dead: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
         self.reason: Exit | None = None
@@ -58,7 +68,17 @@ class ChildActor:
     def note(self) -> Note:
         """What the supervisor's memory keeps of it."""
         actor_id = self.handle._actor_id.hex() if self.handle is not None else ""
-        return Note(self.kind, self.key, self.instance, self.name, actor_id, self.child)
+        return Note(self.kind, self.key, self.instance, self.name, actor_id, self.child, self.pattern)
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether its class is, or was, constructed only after its process was up."""
+        return self.pattern is not None and self.pattern.blank
+
+    @property
+    def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Those of its constructor."""
+        return self.spec.args, {**self.spec.kwargs, **({"name": self.name} if self.spec.pass_name else {})}
 
     @property
     def is_nested(self) -> bool:
@@ -83,7 +103,7 @@ class ChildActor:
 
     def take(self, spare: ChildActor) -> None:
         """Be that spare from now on."""
-        self.handle, self.name, self.dead = spare.handle, spare.name, spare.dead
+        self.handle, self.name, self.dead, self.pattern = spare.handle, spare.name, spare.dead, spare.pattern
         self.node, self.process, self.ready = spare.node, spare.process, True
 
     async def start(self) -> Begun:
@@ -96,6 +116,8 @@ class ChildActor:
             return Begun(failed=Exit("init_failed", f"not started within {timeout_s:g} s"))
         except RayActorError as error:
             return Begun(failed=_init_error(error) or await self.dead)
+        except RayTaskError as error:
+            return Begun(failed=Exit("init_failed", f"{type(error.cause).__name__}: {error.cause}"))
         except Exception as error:  # what Ray raises for options it cannot fulfil
             return Begun(failed=Exit("init_failed", f"{type(error).__name__}: {error}"))
 
@@ -114,6 +136,9 @@ class ChildActor:
     async def _begin(self) -> Begun:
         if not self.ready:
             await self.handle.__ray_ready__.remote()
+        if self.is_blank:
+            args, kwargs = self.arguments
+            await self.handle.supervised_construct.remote(*args, **kwargs)
         if self.is_nested:
             error: SupervisorError | None = await self.handle.ready.remote()
             return Begun(failed=Exit("init_failed", str(error)) if error else None)
@@ -124,9 +149,11 @@ class ChildActor:
 
     async def has_begun(self) -> bool:
         """Whether its start went well, for one whose supervisor did not live to see it."""
-        if not is_process(self.spec.start):
-            return True
         try:
+            if self.is_blank and not await within(self.handle.supervised_is_constructed.remote(), _ASK_TIMEOUT_S):
+                return False
+            if not is_process(self.spec.start):
+                return True
             begun: Begun | None = await within(self.handle.supervised_has_begun.remote(), _ASK_TIMEOUT_S)
         except (TimeoutError, RayActorError):
             return False
