@@ -15,15 +15,18 @@ from typing import Final
 
 from supervisors.errors import NotBeating
 from supervisors.heartbeats import Facts, Heartbeat, Verdict, Ward
-from supervisors.pulse import Pulse, facts_of
+from supervisors.pulse import Pulse, end_group, facts_of
 
 _NEVER_S: Final = 3600.0
+_ROUNDING: Final = 1.001  # the pulse tells its interval with few digits
 
 
 class Heart:
     """One watched process. Made by `Hearts.watch`."""
 
-    def __init__(self, hearts: Hearts, pulse: Pulse, hung: Callable[[str], None], ended: Callable[[], None]) -> None:
+    def __init__(
+        self, hearts: Hearts, pulse: Pulse, hung: Callable[[str], None] | None, ended: Callable[[], None]
+    ) -> None:
         self.pid = pulse.pid
         self.pulse = pulse
         self.hung = hung
@@ -69,6 +72,7 @@ class Hearts:
         self._clock, self._facts = clock, facts
         self._ward: Ward[int] = Ward(self._options.interval_s)
         self._hearts: dict[int, Heart] = {}  # by pidfd
+        self._judged: dict[int, Heart] = {}  # those of them that may be called hung
         self._changes = threading.RLock()
         self._poll = select.epoll()
         self._wake = os.eventfd(0)
@@ -81,7 +85,7 @@ class Hearts:
         self,
         pid: int,
         *,
-        hung: Callable[[str], None],
+        hung: Callable[[str], None] | None = None,
         ended: Callable[[], None] = lambda: None,
         early: bool = False,
         options: Heartbeat | None = None,
@@ -90,8 +94,9 @@ class Hearts:
 
         Args:
             pid: The process.
-            hung: Is told why, once, if it hangs.
-            ended: Is told once when it has ended.
+            hung: Is told why, once, if it hangs; None if nobody wants to know. A process that means to beat less often
+                than `options` say is never called hung.
+            ended: Is told once when it has ended; what was left of the process group that it led has been killed.
             early: Tell `ended` in the first moments of the end, by the lifeline: one thread per child.
             options: When this one is judged, if it is silent; None: as all.
 
@@ -105,7 +110,10 @@ class Hearts:
                 pulse.close()
                 raise NotBeating(pid, "the watcher is closed")
             self._hearts[pulse.descriptor] = heart
-            self._ward.admit(pulse.descriptor, options or self._options, pulse.beats)
+            options = options or self._options
+            if hung is not None and pulse.interval_s <= options.interval_s * _ROUNDING:
+                self._judged[pulse.descriptor] = heart
+                self._ward.admit(pulse.descriptor, options, pulse.beats)
             self._poll.register(pulse.descriptor, select.EPOLLIN)
         if early:
             with contextlib.suppress(OSError):  # it has ended already, which the pidfd tells
@@ -124,7 +132,8 @@ class Hearts:
             descriptor = heart.pulse.descriptor
             if self._hearts.pop(descriptor, None) is None:
                 return
-            self._ward.dismiss(descriptor)
+            if self._judged.pop(descriptor, None) is not None:
+                self._ward.dismiss(descriptor)
             self._poll.unregister(descriptor)
             heart.pulse.close()
 
@@ -132,7 +141,9 @@ class Hearts:
         """What is known of it now."""
         with self._changes:
             descriptor = heart.pulse.descriptor
-            return self._ward.verdict(descriptor) if descriptor in self._hearts else "gone"
+            if descriptor in self._judged:
+                return self._ward.verdict(descriptor)
+            return "alive" if descriptor in self._hearts else "gone"
 
     def close(self) -> None:
         """Watch nobody any more."""
@@ -150,8 +161,8 @@ class Hearts:
     def _run(self) -> None:
         look_at_s = self._clock()
         while not self._closed:
-            # With nobody to watch there is nothing to look at, and nobody to wake up for.
-            wait_s = max(look_at_s - self._clock(), 0.0) if self._hearts else _NEVER_S
+            # With nobody to judge there is nothing to look at, and nobody to wake up for.
+            wait_s = max(look_at_s - self._clock(), 0.0) if self._judged else _NEVER_S
             for descriptor, _ in self._poll.poll(wait_s):
                 self._ready(descriptor)
             now_s = self._clock()
@@ -165,16 +176,17 @@ class Hearts:
             return
         heart = self._hearts.get(descriptor)
         if heart is not None and _is_over(descriptor):
+            end_group(descriptor, heart.pid)
             self.forget(heart)
             heart.end()
 
     def _look(self, now_s: float) -> None:
         with self._changes:
-            silent = self._ward.hear(now_s, {key: heart.pulse.beats for key, heart in self._hearts.items()})
-            facts = {key: self._facts(self._hearts[key].pid) for key in silent}
+            silent = self._ward.hear(now_s, {key: heart.pulse.beats for key, heart in self._judged.items()})
+            facts = {key: self._facts(self._judged[key].pid) for key in silent}
             found = self._ward.judge(now_s, facts)
-            heart = self._hearts[found[0]] if found else None
-        if heart is not None and found is not None:
+            heart = self._judged[found[0]] if found else None
+        if heart is not None and heart.hung is not None and found is not None:
             heart.hung(found[1])
 
 

@@ -20,7 +20,7 @@ from supervisors.local_lives import ObjectLife, ProcessLife
 from supervisors.process import Process
 from supervisors.spec import BRUTAL_KILL, ChildSpec, Shutdown, SupervisorSpec
 
-_ELSEWHERE = ("options", "spares", "anti_affinity", "node_labels")
+_ELSEWHERE = ("options", "spares", "anti_affinity", "node_labels", "heartbeat")
 
 
 def check(spec: ChildSpec | SupervisorSpec) -> None:

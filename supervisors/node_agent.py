@@ -21,6 +21,7 @@ import os
 from supervisors.errors import NotBeating
 from supervisors.heartbeats import Heartbeat, NodeBeat
 from supervisors.hearts import Heart, Hearts
+from supervisors.orphans import Claim, sweep_claimed
 from supervisors.pulse import state_of
 
 IDLE_S = 30.0
@@ -56,8 +57,11 @@ class NodeAgent:
         host, port = self._server.sockets[0].getsockname()[:2]
         return host, port
 
-    async def watch(self, watcher: str, key: str, pid: int, options: Heartbeat) -> NotBeating | None:
-        """Watch a child for a connected watcher; why it cannot be, otherwise. One that is gone already has `ended`."""
+    async def watch(self, watcher: str, key: str, pid: int, options: Heartbeat | None) -> NotBeating | None:
+        """Watch a child for a connected watcher; why it cannot be, otherwise. One that is gone already has `ended`.
+
+        Without options only its end is told.
+        """
         if (watcher, key) in self._watched:
             return None
         loop = asyncio.get_running_loop()
@@ -65,9 +69,12 @@ class NodeAgent:
         def tell(line: str) -> None:
             loop.call_soon_threadsafe(self._tell, watcher, line)
 
+        def hung(why: str) -> None:
+            tell(f"hung {key} {why}")
+
         try:
             heart = self._hearts.watch(
-                pid, hung=lambda why: tell(f"hung {key} {why}"), ended=lambda: tell(f"ended {key}"), options=options
+                pid, hung=hung if options else None, ended=lambda: tell(f"ended {key}"), options=options
             )
         except NotBeating as error:
             if state_of(pid) in ("", "Z", "X"):
@@ -88,6 +95,10 @@ class NodeAgent:
         heart = self._watched.pop((watcher, key), None)
         if heart is not None:
             heart.cancel()
+
+    async def sweep(self, claim: Claim) -> None:
+        """Kill what earlier lives of a supervisor have left here. Raises TimeoutError."""
+        await asyncio.to_thread(sweep_claimed, claim)
 
     async def leave(self) -> None:
         """Nobody listens: end this process."""

@@ -10,13 +10,14 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
 from supervisors.heartbeats import Heartbeat, NodeBeat, NodeDetector, NodeVerdict
 from supervisors.nodes import Address, Agent, Nodes
+from supervisors.orphans import Claim
 
 log = logging.getLogger(__name__)
 
@@ -30,8 +31,8 @@ class Watched:
     """A child on another node, watched by the agent there. Made by `NodeWatch.watch`."""
 
     pid: int
-    options: Heartbeat
-    hung: Callable[[str], None]
+    options: Heartbeat | None
+    hung: Callable[[str], None] | None
     ended: Callable[[], None]
 
 
@@ -78,6 +79,8 @@ class NodeWatch:
         self._lost, self._back, self._draining = lost, back, draining
         self._options = options or NodeBeat()
         self._bury_lost = bury
+        self._claims: Mapping[str, Claim] = {}
+        self._claim: Claim | None = None
         self._nodes: dict[str, _Node] = {}
         self._drained: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -137,7 +140,7 @@ class NodeWatch:
         node_id: str,
         pid: int,
         *,
-        hung: Callable[[str], None],
+        hung: Callable[[str], None] | None = None,
         ended: Callable[[], None],
         options: Heartbeat | None = None,
     ) -> str:
@@ -146,7 +149,7 @@ class NodeWatch:
         Args:
             node_id: Another node.
             pid: The child's process there, which beats.
-            hung: Is told why, once, if it hangs; it is killed right after that.
+            hung: Is told why, once, if it hangs; it is killed right after that. None: hanging is nobody's business.
             ended: Is told when it has ended; not if its node is lost.
             options: When it is judged, if it is silent.
 
@@ -155,10 +158,22 @@ class NodeWatch:
         """
         key = secrets.token_hex(8)
         node = self._nodes.setdefault(node_id, _Node(node_id, ("", 0), NodeDetector(self._options)))
-        node.watched[key] = Watched(pid, options or Heartbeat(), hung, ended)
+        node.watched[key] = Watched(pid, (options or Heartbeat()) if hung else None, hung, ended)
         if node.agent is not None and node.detector.verdict != "unknown":
             self._spawn(self._watch(node, node.agent, key))
         return key
+
+    def sweep(self, claims: Mapping[str, Claim], otherwise: Claim) -> None:
+        """Let each other node kill what earlier lives of a supervisor have left there, when it is heard.
+
+        Args:
+            claims: By node, what is not to be killed there.
+            otherwise: For nodes that are not there.
+        """
+        self._claims, self._claim = claims, otherwise
+        for node in self._nodes.values():
+            if node.agent is not None and node.detector.verdict == "alive":
+                self._spawn(self._sweep(node, node.agent))
 
     def cancel(self, node_id: str, key: str) -> None:
         """Watch a child no longer."""
@@ -283,6 +298,7 @@ class NodeWatch:
             log.warning("node %s is back", node.id)
             self._back(node.id)
         if first and node.agent is not None:
+            self._spawn(self._sweep(node, node.agent))
             for key in node.watched:
                 self._spawn(self._watch(node, node.agent, key))
 
@@ -292,7 +308,7 @@ class NodeWatch:
         watched = node.watched.get(key)
         if word == "gone":
             self._lose(node, "its manager has ended")
-        elif word == "hung" and watched is not None:
+        elif word == "hung" and watched is not None and watched.hung is not None:
             watched.hung(why)
             self.kill(node.id, key)
         elif word == "ended" and node.watched.pop(key, None) is not None and watched is not None:
@@ -307,6 +323,14 @@ class NodeWatch:
             if problem is not None:
                 node.watched.pop(key, None)
                 log.warning("a child on node %s is not watched: %s", node.id, problem)
+
+    async def _sweep(self, node: _Node, agent: Agent) -> None:
+        claim = self._claims.get(node.id, self._claim)
+        if claim is not None:
+            try:
+                await agent.sweep(claim)
+            except ConnectionError as error:
+                log.warning("node %s is not swept: %s", node.id, error)
 
     async def _after_end(self, node: _Node) -> None:
         """The agent has ended. If its manager answers, the node lives, and has to be heard anew to be missed."""

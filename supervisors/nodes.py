@@ -6,6 +6,7 @@ from typing import Protocol
 
 from supervisors.errors import NotBeating
 from supervisors.heartbeats import Heartbeat
+from supervisors.orphans import Claim
 
 Address = tuple[str, int]
 
@@ -17,8 +18,12 @@ class Agent(Protocol):
         """Where it beats."""
         ...
 
-    async def watch(self, line: str, key: str, pid: int, options: Heartbeat) -> NotBeating | None:
+    async def watch(self, line: str, key: str, pid: int, options: Heartbeat | None) -> NotBeating | None:
         """Let it watch a child and tell of it on a connection; why it cannot, otherwise."""
+        ...
+
+    async def sweep(self, claim: Claim) -> None:
+        """Let it kill what earlier lives of a supervisor have left there."""
         ...
 
     def cancel(self, line: str, key: str) -> None:

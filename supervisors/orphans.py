@@ -1,11 +1,11 @@
 """Sweeping up processes whose supervisor is gone: those that nobody owns any more, and no others.
 
-The processes that are to be swept carry a `Mark`: the cluster that it belongs to, who owns it, and the epoch of
-that owner's incarnation. A process that is started with an environment carries it there (`Mark.environment`); one that
-beats, as Ray's workers do, carries it in its pulse (`pulse.begin(mark=...)`), where whoever adopts it writes another.
-Supervisors do not mark their children by themselves yet: whoever starts a process to be swept does.
-What a marked process starts inherits the environment, and with it the mark; while the leader of its process group
-lives, that one's mark counts instead, so what an adopted process had started is adopted with it.
+The processes that are to be swept carry a `Mark`: the cluster that it belongs to, who owns it, and the epoch of that
+owner's incarnation. A process that is started with an environment carries it there (`Mark.environment`); one that
+beats, as Ray's workers do, carries it in its pulse (`pulse.begin(mark=...)`), where whoever adopts it writes another. A
+supervisor of Ray actors marks its children, and sweeps when it begins: what its former lives left there and it did not
+adopt (`sweep_claimed`). What a marked process starts inherits the environment, and with it the mark; while the leader
+of its process group lives, that one's mark counts instead, so what an adopted process had started is adopted with it.
 
     world = World("my-cluster", {"root/hosts": Owner(epoch=8, living=frozenset({8}))}, leased=frozenset({host_pid}))
     killed = sweep(world)
@@ -200,6 +200,30 @@ def sweep(world: World, *, timeout_s: float = 10.0) -> list[Marked]:
         if time.monotonic() > deadline_s:
             raise TimeoutError(f"processes {sorted(each.identity.pid for each in found)} cannot be killed")
     return list(killed.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What an owner that has begun says of the processes of one machine.
+
+    Args:
+        mark: What it marks its own with; of this cluster's and this owner's others, earlier epochs are over.
+        adopted: The numbers of those processes of earlier epochs that it has taken over.
+    """
+
+    mark: Mark
+    adopted: frozenset[int] = frozenset()
+
+
+def sweep_claimed(claim: Claim) -> list[Marked]:
+    """Kill what earlier incarnations of an owner have left on this machine. See `sweep`."""
+    adopted = set()
+    for pid in claim.adopted:
+        with contextlib.suppress(ProcessLookupError):
+            adopted.add(identity_of(pid))
+    mark = claim.mark
+    owners = {mark.owner: Owner(mark.epoch, frozenset({mark.epoch}))}
+    return sweep(World(mark.cluster, owners, adopted=frozenset(adopted)))
 
 
 def _marked(pid: int) -> Marked | None:

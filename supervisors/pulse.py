@@ -10,6 +10,8 @@ The memory also carries the process's mark (see `orphans`) and a lifeline. Linux
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import mmap
 import os
 import signal
@@ -25,16 +27,19 @@ from supervisors.heartbeats import Facts, Heartbeat
 _NAME = "supervisors-pulse"
 _LINK = f"/memfd:{_NAME} (deleted)"
 _BYTES = 4096
-_HEAD = struct.Struct("<8sIxxxx")  # magic, pid
+_HEAD = struct.Struct("<8sIf")  # magic, pid, seconds between two beats
 _MAGIC = b"svpulse1"
 _HEAD_AT = lifeline.LIFELINE_BYTES
 _BEATS = struct.Struct("<Q")
 _BEATS_AT = _HEAD_AT + _HEAD.size
+_INTERVAL = struct.Struct("<f")
+_INTERVAL_AT = _HEAD_AT + 12
 _MARK = struct.Struct("<H")
 _MARK_AT = 128
 MARK_BYTES = 1024
 """The longest mark."""
 _TICKS = os.sysconf("SC_CLK_TCK")
+_PROCESS_GROUP = 4  # PIDFD_SIGNAL_PROCESS_GROUP, Linux 6.9
 
 
 class _Own:
@@ -45,7 +50,7 @@ class _Own:
         self.interval_s = interval_s
         self.memory: mmap.mmap | None = None
         self._fault: OSError | None = None
-        self._beating = threading.Event()
+        self._beating, self._hurried = threading.Event(), threading.Event()
         threading.Thread(target=self._run, name="pulse", daemon=True).start()
         self._beating.wait()
         if self._fault is not None:
@@ -61,18 +66,26 @@ class _Own:
             self._fault = error
             self._beating.set()
             return
-        _HEAD.pack_into(memory, _HEAD_AT, _MAGIC, self.pid)
+        _HEAD.pack_into(memory, _HEAD_AT, _MAGIC, self.pid, self.interval_s)
         self.memory = memory
         self._beat(memory)
         del lock
 
     def _beat(self, memory: mmap.mmap) -> None:
-        wait, beats = threading.Event().wait, 0
+        beats = 0
         while True:
             beats += 1
             _BEATS.pack_into(memory, _BEATS_AT, beats)
             self._beating.set()
-            wait(self.interval_s)
+            self._hurried.wait(self.interval_s)
+            self._hurried.clear()
+
+    def hurry(self, interval_s: float) -> None:
+        """Beat that often from now on."""
+        assert self.memory is not None
+        self.interval_s = interval_s
+        _INTERVAL.pack_into(self.memory, _INTERVAL_AT, interval_s)
+        self._hurried.set()
 
 
 _own: _Own | None = None
@@ -95,7 +108,8 @@ def begin(interval_s: float | None = None, mark: bytes = b"") -> None:
     with _starting:
         if _own is None or _own.pid != os.getpid():  # a fork inherits the variable, not the thread
             _own = _Own(interval_s)
-        _own.interval_s = min(_own.interval_s, interval_s)
+        if interval_s < _own.interval_s:
+            _own.hurry(interval_s)
         if mark and _own.memory is not None:
             _write_mark(_own.memory, mark)
 
@@ -133,6 +147,12 @@ class Pulse:
         """The counter."""
         beats: int = _BEATS.unpack_from(self._memory, _BEATS_AT)[0]
         return beats
+
+    @property
+    def interval_s(self) -> float:
+        """Seconds between two beats, as the process means it."""
+        interval_s: float = _INTERVAL.unpack_from(self._memory, _INTERVAL_AT)[0]
+        return interval_s
 
     @property
     def mark(self) -> bytes:
@@ -188,7 +208,23 @@ def _opened(path: Path, pid: int) -> mmap.mmap | None:
         memory = mmap.mmap(descriptor, _BYTES)
     finally:
         os.close(descriptor)
-    return memory if _HEAD.unpack_from(memory, _HEAD_AT) == (_MAGIC, pid) else None
+    return memory if _HEAD.unpack_from(memory, _HEAD_AT)[:2] == (_MAGIC, pid) else None
+
+
+def end_group(descriptor: int, pid: int) -> None:
+    """SIGKILL what is left of the process group that a dead process led; nothing if it led none.
+
+    Args:
+        descriptor: The pidfd of the dead process: its number may belong to another by now, its group cannot.
+        pid: Its number, for systems that cannot signal a group by descriptor.
+    """
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        try:
+            signal.pidfd_send_signal(descriptor, signal.SIGKILL, None, _PROCESS_GROUP)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            os.killpg(pid, signal.SIGKILL)
 
 
 def facts_of(pid: int) -> Facts:

@@ -28,6 +28,7 @@ from supervisors.ray_memory import Fenced, Kept, Ledger, RayShelf, child_path
 from supervisors.ray_process import Begun, actor_class
 from supervisors.ray_remains import sweep
 from supervisors.ray_spares import Spares
+from supervisors.ray_vitals import Vitals
 from supervisors.ray_watch import DeathFeed, Process, actor_record, living_nodes
 from supervisors.spec import GROUP_STRATEGIES, ChildSpec, Shutdown, SupervisorSpec
 from supervisors.spread import needs_of, place
@@ -70,7 +71,8 @@ class RayBackend:
         self._feed = DeathFeed()
         self._is_open = self._is_closing = False
         self._actors: dict[tuple[str, int], ChildActor] = {}
-        self._lost_nodes: set[str] = set()  # Ray's table may still have them for a moment
+        self._avoided: set[str] = set()  # nodes that are lost or will be, though Ray's table may still have them
+        self.vitals = Vitals(self, namespace, path)
         self.spares = Spares(self)
         self._classes: dict[Any, Any] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -82,10 +84,14 @@ class RayBackend:
         """Subscribe to deaths, unless `watch_deaths` has; follow those that were adopted."""
         self._report = report
         await self.watch_deaths()
+        adopted = [*self._actors.values(), *self.spares]
+        await self.vitals.open(self.ledger.term if self.ledger is not None else None, adopted)
         for actor in self._actors.values():
             self.spawn(self._follow(actor))
             self.spares.want(actor)
         self.spares.open()
+        for actor in adopted:
+            await self.vitals.follow(actor)
 
     async def close(self) -> None:
         """End what is no child, and what nested supervisors left; unsubscribe."""
@@ -94,6 +100,7 @@ class RayBackend:
         if self.ledger is not None:
             await sweep(RayShelf(), self._namespace, self._path, itself=False)
             await self.ledger.forget()
+        await self.vitals.close()
         await self._feed.close()
 
     def whoami(self) -> TreeNode:
@@ -157,21 +164,37 @@ class RayBackend:
 
     def note_node_lost(self, node: str) -> None:
         """Somebody knows that this node is gone, before Ray does: so is everything on it."""
-        self._lost_nodes.add(node)
+        self.avoid(node)
         for actor in [*self._actors.values(), *self.spares]:
             if actor.node == node and actor.handle is not None:
                 actor.kill(Exit("node_lost", node))
                 actor.note_death(Exit("node_lost", node))
 
+    def avoid(self, node: str) -> None:
+        """It will go away, or has: no child is to be placed there."""
+        self._avoided.add(node)
+
+    def readmit(self, node: str) -> None:
+        """It was thought to be lost, and is a node like any other again."""
+        self._avoided.discard(node)
+
+    @property
+    def term(self) -> int:
+        """What orders to children carry: that of the supervisor's life, 0 in a tree that ends with its top."""
+        return self.ledger.term if self.ledger is not None else 0
+
     def is_avoided(self, node: str) -> bool:
         """Whether no child is to be there."""
-        return node in self._lost_nodes
+        return node in self._avoided
 
     def siblings(self, actor: ChildActor) -> Counter[str]:
-        """How many others like it run, or are about to, on each node; a child's own spares keep away from it too."""
-        others = [other for other in self._actors.values() if actor.kind == "child" or other.key == actor.key]
-        others += self.spares if actor.kind == "spare" else ()
-        return Counter(other.node for other in others if other is not actor and other.node)
+        """How many others run, or are about to, on each node; a spare avoids spares and its child first."""
+        nodes = Counter(other.node for other in self._actors.values() if other is not actor and other.node)
+        if actor.kind == "spare":
+            mates = [*self.spares, *(other for other in self._actors.values() if other.key == actor.key)]
+            for node in (mate.node for mate in mates if mate is not actor and mate.node):
+                nodes[node] += 1 + len(self._actors)
+        return nodes
 
     def adopt(self, actor: ChildActor) -> None:
         """Take over a living child of the supervisor's former life."""
@@ -286,14 +309,11 @@ class RayBackend:
             else:
                 actor.take(spare)
                 await self.save()
-            begun = await actor.start()
-            if begun.failed is None and not actor.process.is_known:
-                await self.locate(actor)
+            return await actor.start(self.vitals, self.term)
         except Fenced:
             raise
         except Exception as error:
             return Begun(failed=Exit("init_failed", f"{type(error).__name__}: {error}"))
-        return begun
 
     async def locate(self, actor: ChildActor) -> None:
         """Where it runs. Raises LookupError if Ray does not know."""
@@ -317,7 +337,7 @@ class RayBackend:
             self.spawn(self._await_exit(actor))
         reason = await actor.dead
         if reason.kind == "node_lost":
-            self._lost_nodes.add(actor.node)
+            self.avoid(actor.node)
         await actor.process.wait_gone()
         if actor.is_nested and self.ledger is not None and self._is_over(actor):
             await sweep(RayShelf(), self._namespace, self.path_of(actor.key, actor.spec), itself=True)
@@ -348,7 +368,7 @@ class RayBackend:
     async def _stop(self, actor: ChildActor, shutdown: Shutdown) -> None:
         actor.asked = True
         if actor.handle is not None:
-            await self.end(actor, await actor.ask_to_end(shutdown))
+            await self.end(actor, await actor.ask_to_end(shutdown, self.term))
 
     async def end(self, actor: ChildActor, reason: Exit) -> None:
         """Kill it. Raises Fenced."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.exceptions import RayActorError, RayTaskError
@@ -12,10 +12,13 @@ from ray.exceptions import RayActorError, RayTaskError
 from supervisors.child import Child
 from supervisors.errors import SupervisorError
 from supervisors.exits import KILLED, SHUTDOWN, Exit
-from supervisors.ray_memory import Note, NoteKind, Pattern
+from supervisors.ray_memory import Fenced, Note, NoteKind, Pattern
 from supervisors.ray_process import Begun, is_process
 from supervisors.ray_watch import Process
 from supervisors.spec import BRUTAL_KILL, INFINITY, ChildSpec, Shutdown, SupervisorSpec
+
+if TYPE_CHECKING:
+    from supervisors.ray_vitals import Vitals
 
 _TREE_TIMEOUT_S = 1.0
 _ASK_TIMEOUT_S = 5.0
@@ -37,7 +40,6 @@ class ChildActor:
     Attributes:
         handle: Ray's; None until the actor is made.
         dead: Is set when Ray, or whoever knows of its node's loss, says that it is dead.
-        reason: Why we ended it, if we did: we know better than Ray.
         asked: Whether its supervisor is ending it.
         node: Where it runs, or is meant to; empty while nobody knows.
         child: What its supervisor shows, once it has started.
@@ -58,7 +60,7 @@ class ChildActor:
         self.pattern = pattern
         self.handle: Any = None
         self.dead: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
-        self.reason: Exit | None = None
+        self._reasons: list[Exit] = []
         self.started = self.asked = self.ready = False
         self.node = ""
         self.child: Child | None = None
@@ -69,6 +71,11 @@ class ChildActor:
         """What the supervisor's memory keeps of it."""
         actor_id = self.handle._actor_id.hex() if self.handle is not None else ""
         return Note(self.kind, self.key, self.instance, self.name, actor_id, self.child, self.pattern)
+
+    @property
+    def reason(self) -> Exit | None:
+        """Why we ended it, if we did: we know better than Ray."""
+        return self._reasons[0] if self._reasons else None
 
     @property
     def is_blank(self) -> bool:
@@ -95,23 +102,30 @@ class ChildActor:
         if not self.dead.done():
             self.dead.set_result(self.reason or cause)
 
+    def condemn(self, why: str) -> None:
+        """It is about to be killed by somebody who knows why."""
+        self._reasons.append(Exit("killed", why))
+
     def kill(self, reason: Exit) -> None:
         """End it; the first reason counts."""
-        self.reason = self.reason or reason
+        self._reasons.append(reason)
         if self.handle is not None:
             ray.kill(self.handle)
 
     def take(self, spare: ChildActor) -> None:
         """Be that spare from now on."""
-        self.handle, self.name, self.dead, self.pattern = spare.handle, spare.name, spare.dead, spare.pattern
+        self.handle, self.name, self.dead, self._reasons = spare.handle, spare.name, spare.dead, spare._reasons
+        self.pattern = spare.pattern
         self.node, self.process, self.ready = spare.node, spare.process, True
 
-    async def start(self) -> Begun:
-        """Wait until it has started, or has not."""
+    async def start(self, vitals: Vitals, term: int) -> Begun:
+        """Wait until it has started, or has not. Raises Fenced if it has heard of a higher term."""
         timeout_s = self.spec.start_timeout_or_none
         try:
-            begun: Begun = await within(self._unless_lost(self._begin()), timeout_s)
+            begun: Begun = await within(self._unless_lost(self._begin(vitals, term)), timeout_s)
             return begun
+        except Fenced:
+            raise
         except TimeoutError:
             return Begun(failed=Exit("init_failed", f"not started within {timeout_s:g} s"))
         except RayActorError as error:
@@ -133,19 +147,24 @@ class ChildActor:
         finally:
             begin.cancel()
 
-    async def _begin(self) -> Begun:
+    async def _begin(self, vitals: Vitals, term: int) -> Begun:
         if not self.ready:
-            await self.handle.__ray_ready__.remote()
+            await vitals.begin(self)
         if self.is_blank:
             args, kwargs = self.arguments
             await self.handle.supervised_construct.remote(*args, **kwargs)
         if self.is_nested:
-            error: SupervisorError | None = await self.handle.ready.remote()
+            error: SupervisorError | None = await self.handle.ready.remote(term)
             return Begun(failed=Exit("init_failed", str(error)) if error else None)
         if is_process(self.spec.start):
-            begun: Begun = await self.handle.supervised_begin.remote()
+            begun: Begun = await self.handle.supervised_begin.remote(term)
             return begun
         return Begun()
+
+    def heed(self, term: int) -> None:
+        """Tell one that was adopted whose orders count from now on; a plain class gets none that could be refused."""
+        if self.says_why:
+            (self.handle.heed if self.is_nested else self.handle.supervised_heed).remote(term)
 
     async def has_begun(self) -> bool:
         """Whether its start went well, for one whose supervisor did not live to see it."""
@@ -175,16 +194,23 @@ class ChildActor:
             return None
         return reason
 
-    async def ask_to_end(self, shutdown: Shutdown) -> Exit:
-        """Ask it as its specification says and wait for its own `terminate`; why it may be killed now."""
+    async def ask_to_end(self, shutdown: Shutdown, term: int) -> Exit:
+        """Ask it as its specification says and wait for its own `terminate`; why it may be killed now.
+
+        Raises:
+            Fenced: It has heard of a higher term.
+        """
         if shutdown == BRUTAL_KILL or not (self.started or self.is_nested):
             return KILLED
         timeout_s = None if shutdown == INFINITY else float(shutdown)
         ask = "supervised_stop" if is_process(self.spec.start) else "terminate"
         if not hasattr(self.handle, ask):
             return SHUTDOWN
+        terms = (term,) if self.says_why else ()
         try:
-            await within(getattr(self.handle, ask).remote("shutdown"), timeout_s)
+            await within(getattr(self.handle, ask).remote("shutdown", *terms), timeout_s)
+        except Fenced:
+            raise
         except TimeoutError:
             return Exit("killed", f"terminate took longer than {timeout_s:g} s")
         except RayTaskError as error:

@@ -1,15 +1,13 @@
 """Heartbeats for Ray children: what a backend needs to hear of a hung one, on whichever node it is.
 
     hearts = RayHearts(nodes)  # nodes: what ray_nodes.node_watch gives, or None where there is one node
-    await hearts.begin(handle)  # once per child, a call to it before anything else is
+    pid, node_id = await hearts.begin(handle)  # once per child, a call to it before anything else is
     heart = hearts.watch(pid, node_id, hung=..., ended=...)
-    ...
-    heart.cancel()  # it is stopped on purpose, or has exited
 
-`begin` makes the child's process beat, whatever its class: a plain actor needs none of our code. From then on no calls
-are made: children of this node are read in shared memory, those of other nodes by the agent there. A hung child is
-killed by pidfd right after `hung(why)`: record why there, the exit that follows is `killed` for that reason. An adopted
-child beats already.
+`begin` makes the child's process beat, whatever its class; this package must be importable there. It also makes it lead
+a process group of its own, so that what it starts ends with it. From then on no calls are made: children of this node
+are read in shared memory, those of other nodes by the agent there. A hung child is killed by pidfd right after
+`hung(why)`: record why there, the exit that follows is `killed` for that reason. An adopted child beats already.
 """
 
 from __future__ import annotations
@@ -29,11 +27,15 @@ from supervisors.node_watch import NodeWatch
 from supervisors.orphans import VARIABLE
 
 
-def begin_beating(_actor: object, interval_s: float, mark: bytes) -> None:
-    """Runs in the child, by `__ray_call__`. What the child starts later inherits the mark."""
+def begin_beating(_actor: object, interval_s: float, mark: bytes) -> tuple[int, str]:
+    """Runs in the child, by `__ray_call__`. What the child starts later inherits the mark and the group."""
     pulse.begin(interval_s, mark)
     if mark:
         os.environ[VARIABLE] = mark.decode()
+    if os.getpgrp() != os.getpid():
+        os.setpgid(0, 0)
+    node: str = ray.get_runtime_context().get_node_id()
+    return os.getpid(), node
 
 
 class RayHeart:
@@ -68,25 +70,26 @@ class RayHearts:
         self._here: str = ray.get_runtime_context().get_node_id()
         self._hearts = Hearts(self._options)
 
-    def begin(self, handle: Any, mark: bytes = b"", options: Heartbeat | None = None) -> Any:
+    def begin(self, handle: Any, mark: bytes = b"", *, interval_s: float | None = None) -> Any:
         """Make a child beat. A call to the child, which also waits until its constructor is done.
 
         Args:
             handle: Ray's handle.
             mark: What an orphan sweep should know of it: `orphans.Mark.encode()`, or nothing.
-            options: How often it beats, as its `watch` expects.
+            interval_s: How often it beats; None is as the options of all say.
 
         Returns:
-            The call's reference, to await; it raises what calls to actors raise, and what `pulse.begin` does.
+            The call's reference, to await: its process's number and its node. It raises what calls to actors raise,
+            and what `pulse.begin` does.
         """
-        return handle.__ray_call__.remote(begin_beating, (options or self._options).interval_s, mark)
+        return handle.__ray_call__.remote(begin_beating, interval_s or self._options.interval_s, mark)
 
     def watch(
         self,
         pid: int,
         node_id: str,
         *,
-        hung: Callable[[str], None],
+        hung: Callable[[str], None] | None = None,
         ended: Callable[[], None] = lambda: None,
         early: bool = False,
         options: Heartbeat | None = None,
@@ -96,7 +99,7 @@ class RayHearts:
         Args:
             pid: Its process on its node.
             node_id: Its node.
-            hung: Is told why, once, if it hangs; it is killed right after that.
+            hung: Is told why, once, if it hangs; it is killed right after that. None: hanging is nobody's business.
             ended: Is told once when its process has ended, unless its node is lost.
             early: On this node, tell `ended` 1 to 3 ms after the end has begun, at the price of a thread.
             options: When it is judged, if it is silent.
@@ -108,12 +111,13 @@ class RayHearts:
             return self._far(pid, node_id, hung, ended, options or self._options)
 
         def condemn(why: str) -> None:
-            hung(why)
+            if hung is not None:
+                hung(why)
             heart.kill()
 
         heart: Heart = self._hearts.watch(
             pid,
-            hung=lambda why: self._tell(condemn, why),
+            hung=(lambda why: self._tell(condemn, why)) if hung is not None else None,
             ended=lambda: self._tell(ended),
             early=early,
             options=options,
@@ -125,7 +129,7 @@ class RayHearts:
         self._hearts.close()
 
     def _far(
-        self, pid: int, node_id: str, hung: Callable[[str], None], ended: Callable[[], None], options: Heartbeat
+        self, pid: int, node_id: str, hung: Callable[[str], None] | None, ended: Callable[[], None], options: Heartbeat
     ) -> RayHeart:
         nodes = self._nodes
         if nodes is None:

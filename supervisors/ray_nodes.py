@@ -28,6 +28,7 @@ from supervisors.heartbeats import Heartbeat, NodeBeat
 from supervisors.node_agent import NodeAgent
 from supervisors.node_watch import NodeWatch
 from supervisors.nodes import Address
+from supervisors.orphans import Claim
 
 NAMESPACE = "_supervisors"
 _START_S = 60.0
@@ -81,10 +82,14 @@ class RayAgent:
         host, port = await _answer(self._handle.address.remote())
         return host, port
 
-    async def watch(self, line: str, key: str, pid: int, options: Heartbeat) -> NotBeating | None:
+    async def watch(self, line: str, key: str, pid: int, options: Heartbeat | None) -> NotBeating | None:
         """Let it watch a child."""
         problem: NotBeating | None = await _answer(self._handle.watch.remote(line, key, pid, options))
         return problem
+
+    async def sweep(self, claim: Claim) -> None:
+        """Let it kill what earlier lives of a supervisor have left there."""
+        await _answer(self._handle.sweep.remote(claim))
 
     def cancel(self, line: str, key: str) -> None:
         """Let it watch a child no longer."""

@@ -18,6 +18,7 @@ from ray.actor import ActorClass
 from supervisors import ray_links
 from supervisors.exits import Exit
 from supervisors.process import IGNORE, Life, Process
+from supervisors.ray_memory import Fenced
 
 T = TypeVar("T")
 
@@ -47,11 +48,18 @@ class RayProcess:
         self._supervised_loop = asyncio.get_running_loop()
         self._supervised_exit: asyncio.Future[Exit] = self._supervised_loop.create_future()
         self._supervised_start: asyncio.Task[Begun] | None = None
+        self._supervised_term = 0
         super().__init__(*args, **kwargs)
 
     @ray.method(concurrency_group=_GROUP)
-    async def supervised_begin(self) -> Begun:
-        """Run `init`, once; then `run` is on its way."""
+    async def supervised_heed(self, term: int) -> None:
+        """From now on no supervisor of an earlier term is obeyed. Raises Fenced if it is one itself."""
+        self._heed(term)
+
+    @ray.method(concurrency_group=_GROUP)
+    async def supervised_begin(self, term: int) -> Begun:
+        """Run `init`, once; then `run` is on its way. Raises Fenced."""
+        self._heed(term)
         return await self._supervised(self._begin_once())
 
     @ray.method(concurrency_group=_GROUP)
@@ -60,8 +68,9 @@ class RayProcess:
         return await self._supervised(self._has_begun())
 
     @ray.method(concurrency_group=_GROUP)
-    async def supervised_stop(self, reason: str) -> None:
-        """Run `terminate`. Raises what it raised."""
+    async def supervised_stop(self, reason: str, term: int) -> None:
+        """Run `terminate`. Raises what it raised, and Fenced."""
+        self._heed(term)
         await self._supervised(self._stop_life(reason))
 
     @ray.method(concurrency_group=_GROUP)
@@ -79,6 +88,11 @@ class RayProcess:
     async def supervised_last_word(self) -> Exit:
         """Wait until it is over, as those outside do who monitor it: why. They hear it before its supervisor does."""
         return await self._supervised(ray_links.last_word())
+
+    def _heed(self, term: int) -> None:
+        if term < self._supervised_term:
+            raise Fenced
+        self._supervised_term = term
 
     async def _supervised(self, work: Coroutine[Any, Any, T]) -> T:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._supervised_loop))

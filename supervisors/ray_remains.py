@@ -92,6 +92,7 @@ class Adoption:
 
     async def _take(self, actor: ChildActor, note: Note) -> None:
         await self._backend.locate(actor)
+        actor.heed(self._backend.term)
         self._backend.adopt(actor)
         if actor.kind == "child":
             actor.child = note.child or self._backend.child_of(actor, await actor.info())

@@ -14,6 +14,8 @@ from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING
 
+from ray.actor import ActorClass
+
 from supervisors.backend import TreeNode
 from supervisors.exits import SHUTDOWN
 from supervisors.incarnation import incarnation
@@ -37,7 +39,7 @@ class _Pool:
     """The spares of one pattern, and the keys of the children that they are for."""
 
     def __init__(self, pattern: Pattern) -> None:
-        self.pattern = pattern
+        self.pattern, self.essence = pattern, _essence(pattern)
         self.members: set[str] = set()
         self.spares: list[ChildActor] = []
         self.failed = False
@@ -171,7 +173,8 @@ class Spares:
         return Pattern("", replace(spec, id=common.id, args=common.args, kwargs=common.kwargs), blank=not is_plain)
 
     def _find(self, pattern: Pattern) -> _Pool | None:
-        return next((pool for pool in self._pools if _alike(pool.pattern, pattern)), None)
+        essence = _essence(pattern)
+        return next((pool for pool in self._pools if _alike(pool.essence, essence)), None)
 
     def _pool_for(self, pattern: Pattern) -> _Pool:
         pool = self._find(pattern)
@@ -212,8 +215,7 @@ class Spares:
         pool.spares.append(spare)
         try:
             await self._backend.make(spare)
-            await within(spare.handle.__ray_ready__.remote(), spec.start_timeout_or_none)
-            await self._backend.locate(spare)
+            await within(self._backend.vitals.begin(spare), spec.start_timeout_or_none)
         except Fenced:
             raise
         except Exception as error:
@@ -233,6 +235,13 @@ class Spares:
             if spare in pool.spares:
                 pool.spares.remove(spare)
         self._refill()
+
+
+def _essence(pattern: Pattern) -> tuple[object, ...]:
+    """What two patterns have in common that are the same: Ray's actor classes are others after each way over a wire."""
+    start = pattern.spec.start
+    options = start._default_options if isinstance(start, ActorClass) else {}  # type: ignore[attr-defined]
+    return pattern.key, pattern.blank, replace(pattern.spec, start=class_of(start)), options
 
 
 def _alike(one: object, other: object) -> bool:

@@ -55,6 +55,7 @@ class SupervisorActor:
     ) -> None:
         self._spec, self._path, self._name, self._namespace = spec, path, name, namespace
         self._durable, self._top = durable, top
+        self._parents_term = 0
         self._clock = SystemClock()
         ledger = Ledger(RayShelf(), namespace, path, f"{name} {secrets.token_hex(8)}") if durable else None
         self._backend = RayBackend(path, name, namespace, SupervisorActor, self._clock, ledger, _yield_to_the_latest)
@@ -64,8 +65,16 @@ class SupervisorActor:
         self._over: asyncio.Future[m.Leave] = loop.create_future()
         self._task = loop.create_task(self._run())
 
-    async def ready(self) -> SupervisorError | None:
-        """Wait until the children have started; why they have not, otherwise."""
+    async def heed(self, term: int) -> None:
+        """From now on no parent of an earlier term is obeyed. Raises Fenced if it is one itself."""
+        if term < self._parents_term:
+            raise Fenced
+        self._parents_term = term
+
+    async def ready(self, term: int | None = None) -> SupervisorError | None:
+        """Wait until the children have started; why they have not, otherwise. A parent gives its term."""
+        if term is not None:
+            await self.heed(term)
         return await (await self._server()).ready()
 
     async def call(self, request: m.Request) -> Any:  # each request names its own answer
@@ -94,8 +103,10 @@ class SupervisorActor:
         """`pid`, `node` and `name` of this process."""
         return self._backend.whoami()
 
-    async def terminate(self, reason: str) -> None:
-        """Stop the children in reverse; when this returns nothing of them is left."""
+    async def terminate(self, reason: str, term: int | None = None) -> None:
+        """Stop the children in reverse; when this returns nothing of them is left. A parent gives its term."""
+        if term is not None:
+            await self.heed(term)
         await (await self._server()).stop(Exit("shutdown", "" if reason == "shutdown" else reason))
         await self.wait_exit()
 

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 from supervisors.backoff import Backoff
 from supervisors.errors import BadSpec
 from supervisors.exits import Exit
+from supervisors.heartbeats import Heartbeat
 
 RestartType = Literal["permanent", "transient", "temporary"]
 Shutdown = float | Literal["brutal_kill", "infinity"]
@@ -189,6 +190,8 @@ class ChildSpec:
             With `anti_affinity` they are spread over the nodes. Each is a process that takes memory.
         anti_affinity: Prefer the node that runs the fewest of its siblings.
         node_labels: Only nodes with these labels will do.
+        heartbeat: When it is silent, and what the system says of its process shows that it hangs, it is killed and
+            counts as `killed`. None: hanging is its own business, as in OTP. Only deaths are noticed then.
 
     Raises:
         BadSpec: A value is not accepted, or two do not go together.
@@ -212,6 +215,7 @@ class ChildSpec:
     spares: int = 0
     anti_affinity: bool = False
     node_labels: Mapping[str, str] = field(default_factory=dict)
+    heartbeat: Heartbeat | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "args", _listed("args", self.args))
@@ -232,6 +236,8 @@ class ChildSpec:
             _one_of("type", self.type, TYPES)
         if self.backoff is not None and not isinstance(self.backoff, Backoff):
             raise BadSpec(f"backoff={self.backoff!r} is not accepted; give a Backoff, or None.")
+        if self.heartbeat is not None and not isinstance(self.heartbeat, Heartbeat):
+            raise BadSpec(f"heartbeat={self.heartbeat!r} is not accepted; give a Heartbeat, or None.")
         _whole("spares", self.spares)
         if self.start_timeout_s is not None:
             _seconds_or("start_timeout_s", self.start_timeout_s, (INFINITY,), least=0.001)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import ray
 
-from supervisors import Child, ChildSpec, Process, StartError, Supervisor
+from supervisors import Child, ChildSpec, Exit, Process, StartError, Supervisor
 from tests.cluster.supervisors.actors import eventually, gone, handle, kill, pids, sigkill, whole
 
 ROOM: dict[str, Any] = {"max_restarts": 20, "max_seconds": 60.0}
@@ -157,6 +157,30 @@ def test_a_constructor_that_fails_in_a_spare_fails_the_start() -> None:
         after = await pool(sup, 2)
         assert len(before.keys() - after.keys()) == 1
         await gone(*(before.keys() - after.keys()))
+        await sup.stop()
+
+    asyncio.run(story())
+
+
+class Leaver(Process):
+    """Ends when it is told to."""
+
+    def leave(self) -> None:
+        self.exit(Exit("normal"))
+
+
+def test_the_exit_reason_of_a_child_that_was_a_spare_is_its_own() -> None:
+    """So a transient one that ends normally is not started again."""
+
+    async def story() -> None:
+        sup = await Supervisor.start(strategy="simple_one_for_one", children=[template(Leaver, restart="transient")])
+        await sup.start_child(args=())
+        await pool(sup, 2)
+        events, taken = sup.events(), await sup.start_child(args=())
+        handle(taken).leave.remote()
+        exited = await anext(happening async for happening in events if happening.kind == "exited")
+        assert (exited.name, exited.reason) == (taken.name, Exit("normal"))
+        assert (await sup.count_children()).workers == 1
         await sup.stop()
 
     asyncio.run(story())
