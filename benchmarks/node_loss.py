@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import psutil
 import ray
@@ -107,15 +108,15 @@ def own_nodes() -> Iterator[Nodes]:
     """A Ray of three nodes on this machine; all of it is gone afterwards."""
     folder = tempfile.mkdtemp(prefix="nl", dir="/tmp")  # Ray's sockets need a short path
     (Path(folder) / "ray").mkdir()
-    os.environ |= QUIETER | {"RAY_TMPDIR": folder}
-    nodes = Nodes()
-    try:
-        ray.init(nodes.address, log_to_driver=False)
-        yield nodes
-    finally:
-        ray.shutdown()
-        nodes.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)
+    with patch.dict(os.environ, QUIETER | {"RAY_TMPDIR": folder}):
+        nodes = Nodes()
+        try:
+            ray.init(nodes.address, log_to_driver=False)
+            yield nodes
+        finally:
+            ray.shutdown()
+            nodes.shutdown()
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 async def idle_cores(seconds: float = 5.0) -> float:

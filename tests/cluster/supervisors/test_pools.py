@@ -68,6 +68,13 @@ async def pool(sup: Supervisor, many: int) -> dict[int, str]:
     return found
 
 
+async def begun(sup: Supervisor, *args: Any) -> Child:
+    """A child of the template with these further arguments."""
+    child = await sup.start_child(args=args)
+    assert child is not None
+    return child
+
+
 async def heir(sup: Supervisor, old: Child) -> Child:
     """The child of that key that comes after this one."""
 
@@ -80,7 +87,8 @@ async def heir(sup: Supervisor, old: Child) -> Child:
     return found
 
 
-WITH_GROUPS: Any = ray.remote(concurrency_groups={"side": 1})
+REMOTE: Any = ray.remote  # whose types do not know concurrency groups
+WITH_GROUPS = REMOTE(concurrency_groups={"side": 1})
 SYNC, ASYNC = WITH_GROUPS(Plain), WITH_GROUPS(Async)
 
 
@@ -91,7 +99,7 @@ def test_a_spare_of_a_pool_is_constructed_with_the_arguments_of_the_child_that_t
     async def story() -> None:
         spec = template(start, kwargs={"right": 7}, pass_name=True)
         sup = await Supervisor.start(strategy="simple_one_for_one", children=[spec], **ROOM)
-        first, second = [await sup.start_child(args=(left,)) for left in (1, 2)]
+        first, second = [await begun(sup, left) for left in (1, 2)]
         spares = await pool(sup, 2)
         for left, child in ((1, first), (2, second)):
             sigkill(child.pid)
@@ -110,9 +118,9 @@ def test_children_without_arguments_of_their_own_take_spares_that_are_constructe
 
     async def story() -> None:
         sup = await Supervisor.start(strategy="simple_one_for_one", children=[template(Slow, args=())], **ROOM)
-        plain = await sup.start_child(args=())
+        plain = await begun(sup)
         spares = await pool(sup, 2)
-        own = await sup.start_child(args=(3,))
+        own = await begun(sup, 3)
         assert own.info == 3
         assert spares.keys() < (await pool(sup, 4)).keys()
         began = time.monotonic()
@@ -137,6 +145,7 @@ def test_children_of_several_specifications_share_a_pool_if_they_are_alike() -> 
         await sup.start_child(start[0])
         (spare,) = await pool(sup, 1)
         second = await sup.start_child(start[1])
+        assert second is not None
         assert second.pid == spare
         everything = {*await pool(sup, 1), second.pid}
         await sup.stop()
@@ -150,7 +159,7 @@ def test_a_constructor_that_fails_in_a_spare_fails_the_start() -> None:
 
     async def story() -> None:
         sup = await Supervisor.start(strategy="simple_one_for_one", children=[template(SYNC)], **ROOM)
-        await sup.start_child(args=(1,))
+        await begun(sup, 1)
         before = await pool(sup, 2)
         with pytest.raises(StartError, match="ValueError: left=-1"):
             await sup.start_child(args=(-1,))
@@ -174,9 +183,9 @@ def test_the_exit_reason_of_a_child_that_was_a_spare_is_its_own() -> None:
 
     async def story() -> None:
         sup = await Supervisor.start(strategy="simple_one_for_one", children=[template(Leaver, restart="transient")])
-        await sup.start_child(args=())
+        await begun(sup)
         await pool(sup, 2)
-        events, taken = sup.events(), await sup.start_child(args=())
+        events, taken = sup.events(), await begun(sup)
         handle(taken).leave.remote()
         exited = await anext(happening async for happening in events if happening.kind == "exited")
         assert (exited.name, exited.reason) == (taken.name, Exit("normal"))
@@ -193,10 +202,10 @@ def test_the_pool_of_a_killed_supervisor_is_taken_over() -> None:
         sup = await Supervisor.start(
             name="pooled", detached=True, strategy="simple_one_for_one", children=[template(Slow)], **ROOM
         )
-        for args in ((), (3,)):
-            await sup.start_child(args=args)
+        await begun(sup)
+        await begun(sup, 3)
         await pool(sup, 4)
-        taken = await sup.start_child(args=(4,))
+        taken = await begun(sup, 4)
         spares, everything = await pool(sup, 4), pids(await sup.tree())
         (old,) = await kill((await sup.tree())["pid"])
         tree = await whole("pooled", 8, old)
