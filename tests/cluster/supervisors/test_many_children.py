@@ -41,6 +41,7 @@ def test_two_hundred_children_are_all_back_on_two_nodes_when_the_third_is_lost(c
         kind = Supervised(cluster, CHILDREN, SPARES)
         await kind.start()
         before, lost = await kind.where(), cluster.ids[-1]
+        assert Counter(spare["node"] for spare in await kind.spares()) == dict.fromkeys(cluster.ids, SPARES // 3)
         exits, answers = await kind.lose(lost)
         print(f"{len(answers)} lost: told after {max(exits):.2f} s, answering after {max(answers):.2f} s")  # noqa: T201
         after = await kind.where()
