@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import ray
@@ -32,9 +33,13 @@ class Worker:
 
 @dataclass(slots=True)
 class Kills:
-    """Of one way to restart: milliseconds after each SIGKILL. Ray does not say when it noticed."""
+    """Of one way to restart: milliseconds after each SIGKILL. Ray does not say when it noticed.
+
+    `detected`: its supervisor knows that it is gone; `told`: whoever listens to the supervisor's events does.
+    """
 
     detected_ms: list[float] = field(default_factory=list)
+    told_ms: list[float] = field(default_factory=list)
     answered_ms: list[float] = field(default_factory=list)
 
 
@@ -71,10 +76,11 @@ class Supervised:
 
     async def kill(self) -> None:
         """Kill it and look."""
-        began = time.perf_counter()
+        began, at = time.perf_counter(), datetime.now(UTC)
         os.kill(self._pid, signal.SIGKILL)
-        await _next(self._events, "exited")
-        self.kills.detected_ms.append((time.perf_counter() - began) * 1e3)
+        exited = await _next(self._events, "exited")
+        self.kills.told_ms.append((time.perf_counter() - began) * 1e3)
+        self.kills.detected_ms.append((datetime.fromisoformat(exited.at) - at) / timedelta(milliseconds=1))
         happening = await _next(self._events, "restarted")
         assert happening.name is not None
         heir = ray.get_actor(happening.name, namespace=self._child.namespace)

@@ -46,6 +46,7 @@ from supervisors.errors import (
 from supervisors.exits import Exit
 from supervisors.groups import Groups
 from supervisors.happenings import Happenings
+from supervisors.heartbeats import Heartbeat, NodeBeat
 from supervisors.local_ref import LocalRef, local_ref
 from supervisors.monitors import Watcher, monitor
 from supervisors.observe import Happening
@@ -81,10 +82,12 @@ __all__ = [
     "Groups",
     "Happening",
     "Happenings",
+    "Heartbeat",
     "LocalRef",
     "MaxChildren",
     "MonitorRef",
     "NoMembers",
+    "NodeBeat",
     "NotAProcess",
     "NotBeating",
     "NotForDynamic",

@@ -9,7 +9,7 @@ from supervisors import messages as m
 from supervisors.child import Child
 from supervisors.exits import NOT_FOUND, Exit
 from supervisors.spec import WORKER_SHUTDOWN_S
-from supervisors.state import NOBODY, Current, Slot, State, retry, settle_stopped, start, stop_child
+from supervisors.state import NOBODY, Current, Slot, State, came_up, retry, settle_stopped, start, stop_child
 
 
 def take_over(state: State, init: m.Init) -> list[m.Effect]:
@@ -41,9 +41,10 @@ def take_over(state: State, init: m.Init) -> list[m.Effect]:
 def _adopt(state: State, slot: Slot, instance: int, child: Child) -> list[m.Effect]:
     """It runs; if a call was stopping it, that goes on."""
     stop = slot.status == "stopping" and state.group is None and state.leave is None
-    if slot.status != "running":
-        slot.since = state.now
-    slot.status, slot.instance, slot.child, slot.alive = "running", instance, child, True
+    since = slot.since if slot.status == "running" else state.now
+    slot.instance = instance
+    came_up(state, slot, child)
+    slot.since = since
     return stop_child(slot) if stop else []
 
 

@@ -31,15 +31,17 @@ def read(state: State, request: m.Request) -> Any:
             return [info_of(state, slot) for slot in reversed(state.slots.values())]
         case m.CountChildren():
             return counts_of(state)
-        case m.WhichChild(id_):
-            return _which_child(state, id_)
+        case m.WhichChild(child):
+            return _which_child(state, child)
         case _:
             return None
 
 
-def _which_child(state: State, id_: str) -> ChildInfo | SupervisorError:
-    slot = None if state.spec.is_dynamic or not isinstance(id_, str) else state.slots.get(id_)
-    return ChildNotFound(id_) if slot is None else info_of(state, slot)
+def _which_child(state: State, child: str | Child) -> ChildInfo | SupervisorError:
+    try:
+        return info_of(state, _slot_of(state, child))
+    except SupervisorError as error:
+        return error
 
 
 def begin(state: State, call: m.Call) -> list[m.Effect]:
@@ -118,21 +120,19 @@ def _terminate_child(state: State, ref: int, child: str | Child) -> list[m.Effec
 
 
 def _slot_of(state: State, child: str | Child) -> Slot:
-    """Where children are started on demand, a child is named by itself: their ids need not differ."""
+    """A child stands for one incarnation; where children are started on demand, their ids need not differ."""
     if not isinstance(child, str | Child):
         raise BadSpec(f"child={child!r} is not accepted; give its id, or the Child that start_child answered.")
-    if not state.spec.is_dynamic:
-        id_ = child.id if isinstance(child, Child) else child
-        slot = state.slots.get(id_)
-    elif isinstance(child, Child):
-        id_ = child.id
+    if isinstance(child, Child):
         slot = state.slots.get(child.key)
-        slot = slot if slot is None or slot.child is None or slot.child.name == child.name else None
-    else:
+        if slot is None or slot.name != child.name:
+            raise ChildNotFound(child.id)
+        return slot
+    if state.spec.is_dynamic:
         raise NotForDynamic(state.spec.strategy)
-    if slot is None:
-        raise ChildNotFound(id_)
-    return slot
+    if child not in state.slots:
+        raise ChildNotFound(child)
+    return state.slots[child]
 
 
 def _restart_child(state: State, ref: int, id_: str) -> list[m.Effect]:
@@ -169,7 +169,7 @@ def _update_specs(state: State, ref: int, update: m.UpdateSpecs) -> list[m.Effec
         )
     if spec.strategy == "simple_one_for_one":
         template = spec.children[0]
-        new = {key: replace(template, args=slot.spec.args) for key, slot in old.items()}
+        new = {key: _made_of(template, slot.spec) for key, slot in old.items()}
     else:
         new = {child.id: child for child in spec.children}
     state.slots = {key: old.get(key) or Slot(key, child) for key, child in new.items()} | old
@@ -177,3 +177,10 @@ def _update_specs(state: State, ref: int, update: m.UpdateSpecs) -> list[m.Effec
         state.slots[key].spec = child
     state.spec = spec
     return [m.Reply(ref, None)]
+
+
+def _made_of(template: ChildSpec, old: ChildSpec) -> ChildSpec:
+    """The template with a child's own arguments; a temporary child stays one, as those are not known any more."""
+    if old.restart == "temporary" and template.restart != "temporary":
+        return old
+    return replace(template, args=old.args)

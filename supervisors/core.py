@@ -23,6 +23,7 @@ from supervisors.state import (
     Slot,
     State,
     Status,
+    came_up,
     retry,
     settle_stopped,
     start,
@@ -127,7 +128,8 @@ def _started(state: State, event: m.Started) -> list[m.Effect]:
     slot = _mine(state, event)
     if slot is None or slot.status == "stopping":
         return []
-    was, slot.status, slot.child, slot.since = slot.status, "running", event.child, state.now
+    was = slot.status
+    came_up(state, slot, event.child)
     return _next(state, slot.key, was, event.child)
 
 

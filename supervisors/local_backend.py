@@ -30,6 +30,8 @@ def check(spec: ChildSpec | SupervisorSpec) -> None:
         BadSpec: It asks for what only Ray actors have.
     """
     if isinstance(spec, SupervisorSpec):
+        if spec.node_beat is not None:
+            raise BadSpec("node_beat goes with backend='ray' only; leave it out.")
         for child in spec.children:
             check(child)
         return

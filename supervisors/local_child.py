@@ -107,8 +107,9 @@ class LocalChild:
     def began(self, info: Any = None) -> None:
         """Its start succeeded."""
         self.started = True
-        host = self.host
-        child = Child(self.spec.id, self.name, host.namespace, os.getpid(), LOCAL, host.now_rfc3339(), self.key, info)
+        host, id_ = self.host, self.spec.id
+        del self.spec  # its arguments may be large, and only the core starts anything again
+        child = Child(id_, self.name, host.namespace, os.getpid(), LOCAL, host.now_rfc3339(), self.key, info)
         host.report(Started(self.key, self.instance, child))
 
     def ignored(self) -> None:

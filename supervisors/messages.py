@@ -58,9 +58,9 @@ class WhichChildren:
 
 @dataclass(frozen=True, slots=True)
 class WhichChild:
-    """One of them. Answers its `ChildInfo`."""
+    """One of them: by its id, or where children are started on demand by itself. Answers its `ChildInfo`."""
 
-    id: str
+    child: str | Child
 
 
 @dataclass(frozen=True, slots=True)

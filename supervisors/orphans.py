@@ -5,7 +5,7 @@ owner's incarnation. A process that is started with an environment carries it th
 beats, as Ray's workers do, carries it in its pulse (`pulse.begin(mark=...)`), where whoever adopts it writes another. A
 supervisor of Ray actors marks its children, and sweeps when it begins: what its former lives left there and it did not
 adopt (`sweep_claimed`). What a marked process starts inherits the environment, and with it the mark; while the leader
-of its process group lives, that one's mark counts instead, so what an adopted process had started is adopted with it.
+of its group or one whom it descends from is owned it is, too: what an adopted process had started is adopted with it.
 
     world = World("my-cluster", {"root/hosts": Owner(epoch=8, living=frozenset({8}))}, leased=frozenset({host_pid}))
     killed = sweep(world)
@@ -97,11 +97,13 @@ class Marked:
         identity: The process.
         mark: Its mark.
         leader: The leader of its process group; its own number if it leads one.
+        parent: Who started it, or whoever was given it when that one ended.
     """
 
     identity: Identity
     mark: Mark
     leader: int = 0
+    parent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +151,18 @@ def is_orphan(process: Marked, world: World) -> bool:
 def orphans(processes: Iterable[Marked], world: World, spared: frozenset[int] = frozenset()) -> list[Marked]:
     """Those to kill, without the numbers in `spared`: the sweeper and its ancestors."""
     by_pid = {each.identity.pid: each for each in processes}
-    return [
-        each
-        for pid, each in by_pid.items()
-        if pid not in spared and is_orphan(each, world) and is_orphan(by_pid.get(each.leader, each), world)
-    ]
+    owned = {pid for pid, each in by_pid.items() if not is_orphan(each, world)}
+    return [each for pid, each in by_pid.items() if pid not in spared and not _elders(each, by_pid) & owned]
+
+
+def _elders(process: Marked, by_pid: Mapping[int, Marked]) -> set[int]:
+    """The process, those whom it descends from, and the leaders of all their groups."""
+    elders: set[int] = set()
+    current: Marked | None = process
+    while current is not None and current.identity.pid not in elders:
+        elders |= {current.identity.pid, current.leader}
+        current = by_pid.get(current.parent)
+    return elders
 
 
 def identity_of(pid: int) -> Identity:
@@ -230,7 +239,11 @@ def _marked(pid: int) -> Marked | None:
     identity = identity_of(pid)
     mark = _pulse_mark(pid) or _environment_mark(pid)
     fields = _stat(pid)
-    return Marked(identity, mark, int(fields[2])) if mark is not None and int(fields[19]) == identity.started else None
+    return (
+        Marked(identity, mark, int(fields[2]), int(fields[1]))
+        if mark is not None and int(fields[19]) == identity.started
+        else None
+    )
 
 
 def _pulse_mark(pid: int) -> Mark | None:

@@ -21,6 +21,7 @@ from supervisors.child import Child
 from supervisors.clock import Clock
 from supervisors.core import after_exit
 from supervisors.exits import KILLED, SHUTDOWN, Exit
+from supervisors.heartbeats import NodeBeat
 from supervisors.incarnation import incarnation
 from supervisors.ray_blank import blank
 from supervisors.ray_child import ChildActor
@@ -49,6 +50,7 @@ class RayBackend:
         clock: For `started_at`.
         ledger: Where what it does is written, if its children outlive it.
         fenced: Is called once when a later life of the supervisor is found; from then on nothing is done.
+        node_beat: When a silent node is lost.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class RayBackend:
         clock: Clock,
         ledger: Ledger | None = None,
         fenced: Callable[[], None] = lambda: None,
+        node_beat: NodeBeat | None = None,
     ) -> None:
         self._path, self._name, self._namespace = path, name, namespace
         self._in_groups = self._on_demand = False
@@ -72,7 +75,7 @@ class RayBackend:
         self._is_open = self._is_closing = False
         self._actors: dict[tuple[str, int], ChildActor] = {}
         self._avoided: set[str] = set()  # nodes that are lost or will be, though Ray's table may still have them
-        self.vitals = Vitals(self, namespace, path)
+        self.vitals = Vitals(self, namespace, path, node_beat)
         self.spares = Spares(self)
         self._classes: dict[Any, Any] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -285,7 +288,7 @@ class RayBackend:
         begun = await self._begun(actor)
         if begun.failed is None and not begun.ignored:
             started = m.Started(actor.key, actor.instance, self.child_of(actor, begun.info))
-            actor.started = True
+            actor.has_started()
             self._tell(started)
             self.spares.want(actor)
             await self._follow(actor)
@@ -321,7 +324,7 @@ class RayBackend:
         if record is None:
             raise LookupError("Ray has no record of it")
         actor.node = record.address.node_id.hex()
-        actor.process = Process(record.pid, here=actor.node == self._node)
+        actor.process = Process(record.pid, here=False)  # `vitals` knows it by more than its number
 
     def child_of(self, actor: ChildActor, info: Any = None) -> Child:  # whatever `init` returned
         """What is shown of a child that has started."""

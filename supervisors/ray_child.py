@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -101,6 +102,12 @@ class ChildActor:
         """It is dead."""
         if not self.dead.done():
             self.dead.set_result(self.reason or cause)
+
+    def has_started(self) -> None:
+        """A temporary child is never started again: what its arguments hold is let go."""
+        self.started = True
+        if self.spec.restart == "temporary":
+            self.spec = replace(self.spec, args=(), kwargs={})
 
     def condemn(self, why: str) -> None:
         """It is about to be killed by somebody who knows why."""

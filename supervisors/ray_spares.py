@@ -136,6 +136,8 @@ class Spares:
                 "restarts": 0,
                 "last_exit": None,
                 "started_at": None,
+                "uptime_s": None,
+                "queue": None,
                 "children": [],
             }
             for spare in self

@@ -58,7 +58,9 @@ class SupervisorActor:
         self._parents_term = 0
         self._clock = SystemClock()
         ledger = Ledger(RayShelf(), namespace, path, f"{name} {secrets.token_hex(8)}") if durable else None
-        self._backend = RayBackend(path, name, namespace, SupervisorActor, self._clock, ledger, _yield_to_the_latest)
+        self._backend = RayBackend(
+            path, name, namespace, SupervisorActor, self._clock, ledger, _yield_to_the_latest, spec.node_beat
+        )
         self._journal = Journal()
         loop = asyncio.get_running_loop()
         self._serving: asyncio.Future[Server] = loop.create_future()

@@ -14,6 +14,7 @@ import ray
 
 from supervisors.errors import NotBeating
 from supervisors.exits import KILLED
+from supervisors.heartbeats import NodeBeat
 from supervisors.orphans import Claim, Mark, sweep_claimed
 from supervisors.ray_child import ChildActor
 from supervisors.ray_heartbeats import RayHearts
@@ -41,13 +42,16 @@ class Vitals:
         backend: Whose children they are.
         namespace: The tree's.
         path: The supervisor's.
+        node_beat: When a silent node is lost.
     """
 
-    def __init__(self, backend: RayBackend, namespace: str, path: str) -> None:
+    def __init__(self, backend: RayBackend, namespace: str, path: str, node_beat: NodeBeat | None) -> None:
         self._backend = backend
         self._owner = _owner(f"{segment(namespace)}|{path}")
         self._here: str = ray.get_runtime_context().get_node_id()
-        self._nodes = node_watch(lost=backend.note_node_lost, back=self._readmit, draining=backend.avoid)
+        self._nodes = node_watch(
+            lost=backend.note_node_lost, back=self._readmit, draining=backend.avoid, options=node_beat
+        )
         self._hearts = RayHearts(self._nodes)
         self._is_far = False
         self._mark = Mark(_cluster(), self._owner, 0)
@@ -72,7 +76,7 @@ class Vitals:
             child.handle, self._mark.encode(), interval_s=heartbeat.interval_s if heartbeat else _RESTING_S
         )
         pid, child.node = await begin
-        child.process = Process(pid, here=child.node == self._here)
+        child.process = Process(pid, here=False)
         await self.follow(child)
 
     async def follow(self, child: ChildActor) -> None:
@@ -88,8 +92,10 @@ class Vitals:
                 options=child.spec.heartbeat,
             )
         except NotBeating as error:
-            # If it is over, Ray says so. One that lives cannot be judged: it belongs to another user, or is another's.
+            # It is over, or its number is not ours to use, as in a container: Ray's word is all there is.
             log.debug("child %s is not watched: %s", child.name, error)
+        else:
+            child.process = Process(child.process.pid, here=child.node == self._here)
 
     def _ended(self, child: ChildActor) -> None:
         """Whoever leaves on purpose is known to Ray long before its process ends: so this one did not.

@@ -16,7 +16,7 @@ from supervisors.entries import KEYS, Add, Entry, Event, Holder, Keys, Open, Ope
 from supervisors.errors import BadSpec, NotRegistered, SupervisorError
 from supervisors.keeper import CALL_TIMEOUT_S, Backend, Keeper, find_keeper
 from supervisors.registry_core import Table
-from supervisors.spec import ChildSpec
+from supervisors.spec import ChildSpec, check_text
 
 HOME = "registry"
 NAMESPACE = "supervisors"
@@ -102,6 +102,7 @@ class Registry:
         """
         if keys not in KEYS:
             raise BadSpec(f"keys={keys!r} is not known; accepted: 'unique', 'duplicate'.")
+        check_text("name", name)
         keeper = await find_keeper(backend, home, namespace, timeout_s)
         known = keeper.directory.books.get(name)
         if known is None or known.keys != keys:

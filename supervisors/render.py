@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Any, Literal
 
@@ -19,12 +19,13 @@ _MERMAID_CLASSES = {
 }
 
 
-def render(tree: TreeNode, as_: Format = "text") -> str:
+def render(tree: TreeNode, as_: Format = "text", also: Sequence[str] = ()) -> str:
     """Draw what `Supervisor.tree()` gave.
 
     Args:
         tree: The root's node.
         as_: `text` (box-drawing characters, one line a process) or `mermaid` (a flowchart's source).
+        also: What else to say of a node that has it, such as `node`, `uptime_s` or `queue`.
 
     Raises:
         BadSpec: Another format.
@@ -36,18 +37,18 @@ def render(tree: TreeNode, as_: Format = "text") -> str:
     """
     if as_ not in FORMATS:
         raise BadSpec(f"as_={as_!r} is not known; accepted: {', '.join(map(repr, FORMATS))}.")
-    return "\n".join(_text(tree) if as_ == "text" else _mermaid(tree))
+    return "\n".join(_text(tree, also) if as_ == "text" else _mermaid(tree, also))
 
 
-def _text(node: TreeNode, lead: str = "", below: str = "") -> Iterator[str]:
-    yield lead + "  ".join(_facts(node))
+def _text(node: TreeNode, also: Sequence[str], lead: str = "", below: str = "") -> Iterator[str]:
+    yield lead + "  ".join(_facts(node, also))
     children = node.get("children", [])
     for number, child in enumerate(children, start=1):
         last = number == len(children)
-        yield from _text(child, below + ("└── " if last else "├── "), below + ("    " if last else "│   "))
+        yield from _text(child, also, below + ("└── " if last else "├── "), below + ("    " if last else "│   "))
 
 
-def _facts(node: TreeNode) -> Iterator[str]:
+def _facts(node: TreeNode, also: Sequence[str]) -> Iterator[str]:
     yield str(node["id"])
     yield str(node["kind"])
     yield str(node["status"])
@@ -55,6 +56,7 @@ def _facts(node: TreeNode) -> Iterator[str]:
         yield f"pid {node['pid']}"
     if history := _history(node):
         yield history
+    yield from (f"{name} {node[name]}" for name in also if node.get(name) is not None)
 
 
 def _history(node: TreeNode) -> str:
@@ -63,23 +65,23 @@ def _history(node: TreeNode) -> str:
     return ", ".join([*said, f"last exit {last}"] if last else said)
 
 
-def _mermaid(tree: TreeNode) -> Iterator[str]:
+def _mermaid(tree: TreeNode, also: Sequence[str]) -> Iterator[str]:
     yield "flowchart TD"
-    yield from _box(tree, None, count())
+    yield from _box(tree, also, None, count())
     for status, style in _MERMAID_CLASSES.items():
         yield f"    classDef {status} {style}"
 
 
-def _box(node: TreeNode, parent: str | None, numbers: Iterator[int]) -> Iterator[str]:
+def _box(node: TreeNode, also: Sequence[str], parent: str | None, numbers: Iterator[int]) -> Iterator[str]:
     name = f"n{next(numbers)}"
-    _, *facts = _facts(node)
+    _, *facts = _facts(node, also)
     label = "<br/>".join((f"<b>{_escaped(str(node['id']))}</b>", _escaped(" · ".join(facts))))
     style = f":::{node['status']}" if node["status"] in _MERMAID_CLASSES else ""
     yield f'    {name}["{label}"]{style}'
     if parent is not None:
         yield f"    {parent} --> {name}"
     for child in node.get("children", []):
-        yield from _box(child, name, numbers)
+        yield from _box(child, also, name, numbers)
 
 
 def _escaped(text: str) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable
+from datetime import datetime
 from itertools import count
 from typing import Any
 
@@ -129,8 +130,9 @@ class Server:
 
         Returns:
             `id`, `kind`, `pid`, `node`, `name`, `status` (`starting`, `ready`, `draining`, `dead`), `restarts`,
-            `last_exit`, `started_at` and `children`, in start order. A nested supervisor that does not answer within
-            a second is shown without children.
+            `last_exit`, `started_at`, `uptime_s` (None if it does not run), `queue` (calls that wait for a supervisor;
+            None for others) and `children`, in start order. A nested supervisor that does not answer within a second
+            is shown without children.
         """
         me = self._backend.whoami()
         slots = list(self._state.slots.values())
@@ -142,6 +144,8 @@ class Server:
             "restarts": 0,
             "last_exit": None,
             "started_at": self._started_at,
+            "uptime_s": self._age_s(self._started_at),
+            "queue": len(self._state.waiting) + (self._state.current is not None),
             "children": list(await asyncio.gather(*map(self._node, slots))),
         }
 
@@ -157,12 +161,18 @@ class Server:
             "restarts": slot.restarts,
             "last_exit": str(slot.last_exit) if slot.last_exit else None,
             "started_at": child.started_at if child else None,
+            "uptime_s": self._age_s(child.started_at) if child else None,
+            "queue": None,
             "children": [],
         }
         if spec.is_supervisor and slot.alive:
             nested = await self._backend.tree(slot.key, slot.instance) or {}
-            node |= {key: nested[key] for key in ("pid", "node", "name", "children") if key in nested}
+            node |= {key: nested[key] for key in ("pid", "node", "name", "queue", "children") if key in nested}
         return node
+
+    def _age_s(self, started_at: str) -> float:
+        age = datetime.fromisoformat(self._clock.now_rfc3339()) - datetime.fromisoformat(started_at)
+        return round(max(age.total_seconds(), 0.0), 3)  # a clock may have been set back
 
     def handle(self, event: m.Event) -> None:
         """Take an event in: at once, or after those that are being handled now, in the order they came."""

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 from supervisors.backoff import Backoff
 from supervisors.errors import BadSpec
 from supervisors.exits import Exit
-from supervisors.heartbeats import Heartbeat
+from supervisors.heartbeats import Heartbeat, NodeBeat
 
 RestartType = Literal["permanent", "transient", "temporary"]
 Shutdown = float | Literal["brutal_kill", "infinity"]
@@ -50,6 +50,12 @@ def _flag(where: str, value: object) -> None:
         raise BadSpec(f"{where}={value!r} is not accepted; give True or False.")
 
 
+def check_text(where: str, value: object) -> None:
+    """Whether a value is a text of at least one character. Raises BadSpec."""
+    if not isinstance(value, str) or not value:
+        raise BadSpec(f"{where}={value!r} is not accepted; give a text of at least one character.")
+
+
 def _listed(where: str, value: object) -> tuple[Any, ...]:
     if isinstance(value, str | bytes) or not isinstance(value, Iterable):
         raise BadSpec(f"{where}={value!r} is not accepted; give a tuple or a list.")
@@ -86,6 +92,7 @@ class SupervisorSpec:
             `all_significant` (the last of them).
         max_children: How many children may be there at a time where they are started on demand; None is any number.
         counts: Whether an exit counts towards the intensity; None counts all. A function that can be imported.
+        node_beat: When a node that is silent is lost, for Ray actors; None: after 1.5 s.
 
     Raises:
         BadSpec: A value is not accepted, two children share an id, or two values do not go together.
@@ -99,6 +106,7 @@ class SupervisorSpec:
     auto_shutdown: AutoShutdown = "never"
     max_children: int | None = None
     counts: Callable[[Exit], bool] | None = None
+    node_beat: NodeBeat | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "children", _listed("children", self.children))
@@ -112,6 +120,8 @@ class SupervisorSpec:
             _whole("max_children", self.max_children)
         if self.counts is not None and not callable(self.counts):
             raise BadSpec(f"counts={self.counts!r} is not accepted; give a function of an Exit, or None.")
+        if self.node_beat is not None and not isinstance(self.node_beat, NodeBeat):
+            raise BadSpec(f"node_beat={self.node_beat!r} is not accepted; give a NodeBeat, or None.")
         for child in self.children:
             if not isinstance(child, ChildSpec):
                 raise BadSpec(f"children takes ChildSpec values, not {type(child).__name__}.")
@@ -263,9 +273,10 @@ class ChildSpec:
             raise BadSpec(f"Child {self.id!r} starts a SupervisorSpec and is no worker; accepted: 'supervisor'.")
 
     def _check_names(self) -> None:
-        for where, value in (("id", self.id), ("kind", self.kind), ("name", self.name)):
-            if not (isinstance(value, str) and value) and not (where == "name" and value is None):
-                raise BadSpec(f"{where}={value!r} is not accepted; give a text of at least one character.")
+        check_text("id", self.id)
+        check_text("kind", self.kind)
+        if self.name is not None:
+            check_text("name", self.name)
 
     def _check_start(self) -> None:
         if isinstance(self.start, SupervisorSpec):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from supervisors import messages as m
@@ -24,6 +24,7 @@ class Slot:
         restarts: How often it was started again, for people.
         tries: How often it was started again since it last ran quietly, for the back-off.
         since: When it last came up.
+        name: That of its last incarnation, by which others know the child, also while it is restarting.
     """
 
     key: str
@@ -36,6 +37,7 @@ class Slot:
     last_exit: Exit | None = None
     tries: int = 0
     since: float = 0.0
+    name: str = ""
 
 
 NOBODY = 0
@@ -110,6 +112,7 @@ class Remembered:
     alive: bool = True
     tries: int = 0
     up_s: float = 0.0
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +173,7 @@ def _remembered(slot: Slot, now: float, *, declared: bool) -> Remembered:
         slot.alive,
         slot.tries,
         now - slot.since,
+        slot.name,
     )
 
 
@@ -209,6 +213,7 @@ def _recalled(old: Remembered, spec: ChildSpec, now: float) -> Slot:
         last_exit=old.last_exit,
         tries=old.tries,
         since=now - old.up_s,
+        name=old.name,
     )
 
 
@@ -217,6 +222,14 @@ def start(state: State, slot: Slot, status: Status) -> list[m.Effect]:
     state.instances += 1
     slot.instance, slot.status, slot.alive, slot.child = state.instances, status, True, None
     return [m.Start(slot.key, slot.instance, slot.spec)]
+
+
+def came_up(state: State, slot: Slot, child: Child) -> None:
+    """It runs. What `start_child` brought of a temporary child's arguments is forgotten: nothing starts it again."""
+    slot.status, slot.child, slot.name, slot.alive, slot.since = "running", child, child.name, True, state.now
+    brought = state.current is not None and state.current.new and state.current.id == slot.key
+    if brought and slot.spec.restart == "temporary" and (slot.spec.args or slot.spec.kwargs):
+        slot.spec = replace(slot.spec, args=(), kwargs={})
 
 
 def retry(slot: Slot) -> list[m.Effect]:

@@ -11,9 +11,10 @@ from supervisors.backend import TreeNode
 from supervisors.child import Child, ChildInfo, Counts
 from supervisors.errors import BadSpec, SupervisorError
 from supervisors.exits import Exit
+from supervisors.heartbeats import NodeBeat
 from supervisors.local_child import LOCAL
 from supervisors.observe import Happening
-from supervisors.spec import AutoShutdown, ChildSpec, Strategy, SupervisorSpec
+from supervisors.spec import AutoShutdown, ChildSpec, Strategy, SupervisorSpec, check_text
 
 BACKENDS: Final = ("ray", "local")
 
@@ -53,6 +54,7 @@ class Supervisor:
 
     Divergence from OTP: `stop` does not wait behind a start in progress, it ends it. A detached supervisor that gives
     up is restarted by Ray, its parent, without a limit. Exits are noticed and restarts go on while a call is served.
+    `terminate_child` and `which_child` take a child under every strategy.
     """
 
     def __init__(self, link: Link) -> None:
@@ -74,6 +76,7 @@ class Supervisor:
         auto_shutdown: AutoShutdown = "never",
         max_children: int | None = None,
         counts: Callable[[Exit], bool] | None = None,
+        node_beat: NodeBeat | None = None,
         backend: str = "ray",
         name: str | None = None,
         namespace: str = "supervisors",
@@ -91,6 +94,7 @@ class Supervisor:
             auto_shutdown: See `SupervisorSpec`.
             max_children: See `SupervisorSpec`.
             counts: See `SupervisorSpec`.
+            node_beat: See `SupervisorSpec`.
             backend: `"ray"`: supervisor and children are Ray actors. `"local"`: they are objects of this process,
                 on the running event loop; see `local_ref` for how to reach a child.
             name: Registers it, and heads its children's names; None makes a unique one.
@@ -108,9 +112,12 @@ class Supervisor:
         """
         spec = SupervisorSpec(
             strategy=strategy, max_restarts=max_restarts, max_seconds=max_seconds, children=tuple(children),
-            auto_shutdown=auto_shutdown, max_children=max_children, counts=counts,
+            auto_shutdown=auto_shutdown, max_children=max_children, counts=counts, node_beat=node_beat,
         )  # fmt: skip
         _check_backend(backend)
+        if name is not None:
+            check_text("name", name)
+        check_text("namespace", namespace)
         if backend == "local":
             if detached or options:
                 raise BadSpec("detached and options go with backend='ray' only; leave them out.")
@@ -175,7 +182,8 @@ class Supervisor:
         """Stop a child, also one that is restarting; fine if it is stopped. A temporary one's specification goes.
 
         Args:
-            child: Its id; the child itself where children are started on demand.
+            child: Its id, whoever runs under it; or the child itself, which alone will do where children are started on
+                demand. One that was restarted since is another child.
             timeout_s: Seconds that the caller waits.
 
         Raises:
@@ -211,9 +219,18 @@ class Supervisor:
         """The children, newest first."""
         return cast(list[ChildInfo], await self._call(m.WhichChildren(), timeout_s))
 
-    async def which_child(self, id: str, *, timeout_s: float | None = None) -> ChildInfo:  # noqa: A002
-        """One of them. Raises ChildNotFound."""
-        return cast(ChildInfo, await self._call(m.WhichChild(id), timeout_s))
+    async def which_child(self, child: str | Child, *, timeout_s: float | None = None) -> ChildInfo:
+        """One of them.
+
+        Args:
+            child: As for `terminate_child`.
+            timeout_s: Seconds that the caller waits.
+
+        Raises:
+            ChildNotFound: There is no such child.
+            NotForDynamic: An id was given where children are started on demand.
+        """
+        return cast(ChildInfo, await self._call(m.WhichChild(child), timeout_s))
 
     async def update_specs(self, spec: SupervisorSpec, *, timeout_s: float | None = None) -> None:
         """Other specifications and options from now on, as OTP's `code_change`.

@@ -133,6 +133,8 @@ def _tree_node() -> Schema:
         node=_NULLABLE,
         restarts=_COUNT,
         last_exit=_NULLABLE,
+        uptime_s={"type": ["number", "null"]},
+        queue={"type": ["integer", "null"]},
         kind={"enum": ["supervisor", "placement", "host", "standby", "probation", "job"]},
         status={"enum": ["starting", "ready", "draining", "suspect", "dead"]},
         children={"type": "array", "items": ref("TreeNode")},

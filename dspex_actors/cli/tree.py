@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from dspex_actors.cli import output
 from dspex_actors.cli.options import AsJson, Url
+from supervisors import render
 
-_FACTS = ("pid", "node", "restarts", "sessions", "shards", "in_flight", "last_exit")
+Json = dict[str, Any]
+
+_ALSO = ("node", "sessions", "shards", "in_flight", "queue")
 NODE_CHARS = 8
 """As much of a node's name as tells it from the others; `--json` has all of it."""
 
@@ -22,17 +24,16 @@ def tree(url: Url = None, as_json: AsJson = False) -> None:
     if as_json:
         output.document(root)
         return
-    for line in lines(root):
-        output.say(line)
+    output.say(drawn(root))
 
 
-def lines(node: dict[str, Any], lead: str = "", branch: str = "") -> Iterator[str]:
+def drawn(root: Json) -> str:
     """The tree as text, one line a node."""
-    known = {name: output.plain(node[name]) for name in _FACTS if node.get(name) is not None}
-    facts = "  ".join(f"{name} {value[:NODE_CHARS] if name == 'node' else value}" for name, value in known.items())
-    yield f"{branch}{node['id']}  {node['kind']}  {node['status']}  {facts}".rstrip()
-    *others, last = node["children"] or [None]
-    for child in others:
-        yield from lines(child, f"{lead}│   ", f"{lead}├── ")
-    if last is not None:
-        yield from lines(last, f"{lead}    ", f"{lead}└── ")
+    return render(_shown(root), also=_ALSO)
+
+
+def _shown(node: Json) -> Json:
+    """What a terminal takes, and what is worth a place on the line."""
+    facts = {name: output.safe(value) if isinstance(value, str) else value for name, value in node.items()}
+    facts["node"] = facts["node"][:NODE_CHARS] if facts.get("node") else None
+    return facts | {"queue": node.get("queue") or None, "children": [_shown(child) for child in node["children"]]}

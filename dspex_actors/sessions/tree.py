@@ -8,11 +8,13 @@ from dspex_actors.config import Settings
 from dspex_actors.sessions.ray_host import HostActor
 from dspex_actors.sessions.ray_placement import NAMESPACE, PlacementActor, placement_handle
 from dspex_actors.sessions.restarts import RESTART_PAUSE, hosts_supervisor
-from supervisors import AlreadyStarted, ChildSpec, Supervisor
+from supervisors import AlreadyStarted, ChildSpec, Heartbeat, Supervisor
 
 ROOT = "root"
 HOST_CPUS = 0.5
 """What a host asks of Ray: enough for the cluster autoscaler to see it."""
+HEARTBEAT = Heartbeat()
+"""One that is stopped, or whose C code keeps the interpreter for a second, is killed, and its sessions fail over."""
 
 Json = dict[str, Any]
 
@@ -30,6 +32,7 @@ def children(settings: Settings) -> tuple[ChildSpec, ...]:
             pass_name=True,
             options={"num_cpus": HOST_CPUS},
             backoff=RESTART_PAUSE,
+            heartbeat=HEARTBEAT,
         )
         for number in range(1, settings.hosts + settings.standby + 1)
     )
@@ -41,8 +44,9 @@ def children(settings: Settings) -> tuple[ChildSpec, ...]:
         kind="placement",
         pass_name=True,
         options={"num_cpus": 0},
+        heartbeat=HEARTBEAT,
     )
-    hosts = ChildSpec("hosts", start=hosts_supervisor(slots))
+    hosts = ChildSpec("hosts", start=hosts_supervisor(slots), heartbeat=HEARTBEAT)
     return placement, hosts
 
 

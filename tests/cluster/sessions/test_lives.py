@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -119,6 +120,22 @@ def test_a_turn_that_was_running_on_a_killed_host_runs_again(instance: Instance)
     assert (status, body["attempts"], body["turn"]) == (200, 2, 1)
     _, turns = instance.call("GET", "/v1/sessions/carol/turns")
     assert len(turns["items"]) == 1
+
+
+def test_a_host_that_hangs_is_killed_and_its_turn_runs_on_another(instance: Instance) -> None:
+    """Nobody asks Ray, which would wait for ever: the hosts' supervisor misses its beats."""
+    open_session(instance, "hugo", lm="mock?latency_s=2")
+    instance.wait_nodes("standby")
+    found: list[tuple[int, Json]] = []
+    client = threading.Thread(target=lambda: found.append(ask(instance, "hugo", "slow", Idempotency_Key="k1")))
+    client.start()
+    wait_busy(instance, "hugo")
+    (host,) = instance.nodes("host")
+    os.kill(host["pid"], signal.SIGSTOP)
+    client.join(60)
+    status, body = found[0]
+    assert (status, body["attempts"], body["turn"]) == (200, 2, 1)
+    assert not Path(f"/proc/{host['pid']}").exists()
 
 
 @pytest.mark.parametrize("part", ["placement", "hosts", "root"])

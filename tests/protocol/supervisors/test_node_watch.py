@@ -12,6 +12,7 @@ from supervisors.errors import NotBeating
 from supervisors.heartbeats import Heartbeat, NodeBeat
 from supervisors.node_watch import NodeWatch
 from supervisors.nodes import Address
+from supervisors.orphans import Claim, Mark
 
 WAIT_S = 20.0
 QUICK = NodeBeat(node_timeout_s=0.5, interval_s=0.05)
@@ -61,7 +62,9 @@ class PlayedAgent(Port):
         super().__init__()
         self.beats = True
         self.watched: list[tuple[str, int]] = []
+        self.judged: list[bool] = []
         self.killed: list[str] = []
+        self.claims: list[Claim] = []
 
     async def beat(self) -> None:
         """Unless the test says otherwise."""
@@ -70,10 +73,15 @@ class PlayedAgent(Port):
                 self.say(".")
             await asyncio.sleep(QUICK.interval_s)
 
-    async def watch(self, line: str, key: str, pid: int, options: Heartbeat) -> NotBeating | None:
+    async def watch(self, line: str, key: str, pid: int, options: Heartbeat | None) -> NotBeating | None:
         """Remember whom."""
         self.watched.append((key, pid))
+        self.judged.append(options is not None)
         return None
+
+    async def sweep(self, claim: Claim) -> None:
+        """Remember for whom."""
+        self.claims.append(claim)
 
     def cancel(self, line: str, key: str) -> None:
         """Forget them."""
@@ -89,7 +97,7 @@ class Calls:
 
     def __init__(self, agent: PlayedAgent) -> None:
         self._agent = agent
-        self.watch, self.cancel, self.kill = agent.watch, agent.cancel, agent.kill
+        self.watch, self.cancel, self.kill, self.sweep = agent.watch, agent.cancel, agent.kill, agent.sweep
 
     async def address(self) -> Address:
         """Where it is."""
@@ -270,6 +278,39 @@ def test_a_draining_node_is_told_of_once() -> None:
         await until(lambda: len(world.told) > 1)
 
     assert play(scene).told == ["draining n", "lost n"]
+
+
+def test_who_is_not_asked_for_hangs_is_watched_for_its_end_alone() -> None:
+    """The agent is given no options to judge by."""
+    ends: list[str] = []
+
+    async def scene(world: World, watch: NodeWatch) -> None:
+        key = watch.watch("n", 7, ended=lambda: ends.append("ended"))
+        await until(lambda: world.played.judged == [False])
+        world.played.say(f"hung {key} whatever it says")
+        world.played.say(f"ended {key}")
+        await until(lambda: ends == ["ended"])
+        assert world.played.killed == []
+
+    play(scene)
+
+
+@pytest.mark.parametrize("heard_before", [True, False])
+def test_each_node_is_swept_when_it_is_heard(heard_before: bool) -> None:
+    """With what was adopted there; by each new agent again, for the one before may not have come to it."""
+    mark = Mark("c", "o", 2)
+    ours, nobodys = Claim(mark, frozenset({7})), Claim(mark)
+
+    async def scene(world: World, watch: NodeWatch) -> None:
+        watch.sweep({"n": ours}, nobodys)
+        world.has_agent = True
+        await until(lambda: world.played.claims == [ours])
+        watch.sweep({"another": ours}, nobodys)
+        await until(lambda: world.played.claims == [ours, nobodys])
+        world.played.hang_up()
+        await until(lambda: world.played.claims == [ours, nobodys, nobodys])
+
+    play(scene, has_agent=heard_before)
 
 
 @pytest.mark.parametrize("cancelled", [False, True])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from supervisors import BadSpec, ChildSpec
+from supervisors import BadSpec, ChildSpec, Supervisor, SupervisorSpec
 from tests.support.supervision.world import NORMAL, World
 
 
@@ -97,3 +97,18 @@ async def auto_shutdown_does_not_go_with_a_dynamic_supervisor(world: World) -> N
         await world.start(strategy="dynamic", auto_shutdown="any_significant")
     with pytest.raises(BadSpec, match="auto_shutdown"):
         await world.template(auto_shutdown="all_significant")
+
+
+async def an_auto_shutdown_goes_up_through_significant_supervisors_alone(world: World) -> None:
+    """A nested supervisor that ends so ends with `shutdown`, by itself."""
+
+    def nested(id_: str, is_significant: bool) -> ChildSpec:
+        child = significant(world, f"in {id_}", "transient")
+        inner = SupervisorSpec(children=(child,), auto_shutdown="any_significant")
+        return ChildSpec(id_, start=inner, restart="transient", significant=is_significant)
+
+    top = await world.start(nested("a", False), nested("b", True), auto_shutdown="any_significant")
+    for id_ in "ab":
+        sup = await Supervisor.of(await world.child(top, id_))
+        await world.harness.leave(await world.child(sup, f"in {id_}"), NORMAL)
+        await (world.is_in_state(top, "a", "none") if id_ == "a" else world.is_down(top))

@@ -91,13 +91,13 @@ async def start_child_takes_what_its_strategy_needs(world: World) -> None:
 
 
 async def restart_child_starts_a_terminated_child_under_a_new_name(world: World) -> None:
-    """And answers it."""
+    """And answers it, with what its start returned."""
     sup = await world.start(world.spec("a"))
     old = await world.child(sup, "a")
     await sup.terminate_child("a")
     new = await sup.restart_child("a")
     assert new is not None
-    assert (new.id, new.name == old.name) == ("a", False)
+    assert (new.id, new.name == old.name, new.info) == ("a", False, "a is here")
 
 
 async def restart_child_that_fails_keeps_the_specification(world: World) -> None:
@@ -188,12 +188,14 @@ async def which_children_lists_the_newest_first_with_type_and_modules(world: Wor
 
 
 async def children_of_a_dynamic_supervisor_have_no_id(world: World) -> None:
-    """`which_children` says none, `which_child` finds none."""
+    """`which_children` says none, and `which_child` takes the child itself."""
     sup = await world.template()
-    await sup.start_child()
+    child = await sup.start_child()
+    assert child is not None
     (row,) = await sup.which_children()
     assert row.id is None
-    with pytest.raises(ChildNotFound):
+    assert await sup.which_child(child) == row
+    with pytest.raises(NotForDynamic):
         await sup.which_child("a")
 
 

@@ -81,11 +81,13 @@ async def an_exit_that_does_not_count_is_restarted_for_nothing(world: World) -> 
 
 
 async def one_that_gives_up_ends_with_shutdown_and_its_parent_restarts_it(world: World) -> None:
-    """Its end counts with its parent in turn, so that intensities multiply."""
+    """As it was declared, without what `start_child` brought. Intensities multiply: its end counts with its parent."""
     top = await world.start(world.nested("sup", world.spec("a"), max_restarts=0))
     old = await world.child(top, "sup")
-    await world.harness.crash(await world.child(await Supervisor.of(old), "a"))
+    await (await Supervisor.of(old)).start_child(world.spec("b"))
+    await world.harness.crash(await world.child(await Supervisor.of(old), "b"))
     new = await world.heir(top, old)
+    assert [row.id for row in await (await Supervisor.of(new)).which_children()] == ["a"]
     (node,) = (await top.tree())["children"]
     assert node["last_exit"].startswith("shutdown")
     await world.harness.crash(await world.child(await Supervisor.of(new), "a"))

@@ -72,7 +72,7 @@ async def simple_one_for_one_starts_nothing_at_init(world: World) -> None:
 
 
 async def simple_one_for_one_appends_arguments_to_its_template(world: World) -> None:
-    """A restart has them too."""
+    """A restart has them too, and says what its start returned."""
     sup = await world.start(world.spec("a"), strategy="simple_one_for_one", max_restarts=OFTEN)
     child = await sup.start_child(args=("x", 1))
     assert child is not None
@@ -80,6 +80,7 @@ async def simple_one_for_one_appends_arguments_to_its_template(world: World) -> 
     await world.harness.crash(child)
     await world.until(lambda: world.desk.diary() == ["start a", "start a"])
     (heir,) = await world.running(sup, 1)
+    assert heir.info == "a is here"
     assert tuple(await world.harness.ask(heir, "arguments")) == ("x", 1)
 
 

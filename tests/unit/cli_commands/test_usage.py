@@ -12,7 +12,7 @@ from typer.main import get_command
 from dspex_actors.cli.fields import parse_fields, parse_params
 from dspex_actors.cli.main import app
 from dspex_actors.cli.output import plain
-from dspex_actors.cli.tree import lines
+from dspex_actors.cli.tree import drawn
 from tests.unit.cli_commands.running import dspex
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "cli.md"
@@ -62,10 +62,10 @@ def test_the_tree_is_drawn_with_a_line_for_each_node() -> None:
         "children": [{"id": "h1", **leaf}, {"id": "h2", **leaf}],
     }
     root = {"id": "root", "kind": "supervisor", "status": "ready", "children": [hosts, {"id": "s", **leaf}]}
-    drawn = [line.split("  ")[0] for line in lines(root)]
-    assert list(lines(root))[2] == "│   ├── h1  host  ready  pid 1"
-    assert [line.strip() for line in drawn][:2] == ["root", "├── hosts"]
-    assert len(drawn) == 5
+    lines = drawn(root).splitlines()
+    assert lines[2] == "│   ├── h1  host  ready  pid 1"
+    assert [line.split("  ")[0] for line in lines][:2] == ["root", "├── hosts"]
+    assert len(lines) == 5
 
 
 def test_every_command_and_option_is_documented() -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from supervisors import Exit, SupervisorSpec
 from supervisors import messages as m
-from supervisors.spec import RestartType
+from supervisors.exits import EXIT_KINDS
+from supervisors.spec import AUTO_SHUTDOWNS, RESTARTS, AutoShutdown, RestartType, Strategy
 from tests.unit.supervisors.world import KILLED, NORMAL, SHUTDOWN, World, spec_of
 
 ANY, ALL = "any_significant", "all_significant"
@@ -87,11 +88,15 @@ def test_terminate_child_never_ends_the_supervisor(restart: RestartType) -> None
     assert world.left is None
 
 
+@pytest.mark.parametrize("strategy", ["one_for_one", "one_for_all", "rest_for_one"])
+@pytest.mark.parametrize("auto_shutdown", [ANY, ALL])
 @pytest.mark.parametrize("restart", ["transient", "temporary"])
-def test_a_sibling_s_restart_never_ends_the_supervisor(restart: RestartType) -> None:
+def test_a_sibling_s_restart_never_ends_the_supervisor(
+    strategy: Strategy, auto_shutdown: AutoShutdown, restart: RestartType
+) -> None:
     """Significant children that are stopped with their group, and temporary ones that are dropped with it."""
     children = (spec_of("a"), spec_of("b", restart=restart, significant=True))
-    world = World(SupervisorSpec(strategy="one_for_all", children=children, auto_shutdown="any_significant")).up()
+    world = World(SupervisorSpec(strategy=strategy, children=children, auto_shutdown=auto_shutdown)).up()
     world.exits("a")
     world.settle()
     assert world.left is None
@@ -119,6 +124,20 @@ def test_a_child_that_is_not_significant_may_end() -> None:
     children = (spec_of("a", restart="temporary"), spec_of("b", restart="transient", significant=True))
     world = World(SupervisorSpec(children=children, auto_shutdown="all_significant")).up()
     assert world.exits("a", NORMAL) == []
+
+
+@pytest.mark.parametrize("auto_shutdown", AUTO_SHUTDOWNS)
+@pytest.mark.parametrize("restart", RESTARTS)
+def test_the_end_of_an_insignificant_child_never_ends_the_supervisor(
+    auto_shutdown: AutoShutdown, restart: RestartType
+) -> None:
+    """By itself in any way, or terminated; alone there."""
+    for kind in (*EXIT_KINDS, None):
+        child = spec_of("a", restart=restart)
+        world = World(SupervisorSpec(children=(child,), auto_shutdown=auto_shutdown)).up()
+        world.exits("a", Exit(kind)) if kind else world.ask(m.TerminateChild("a"))
+        world.settle()
+        assert world.left is None
 
 
 def test_who_waits_is_told_when_a_significant_child_ends() -> None:

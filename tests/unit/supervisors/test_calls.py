@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -201,10 +202,22 @@ def test_calls_are_served_one_after_the_other_but_reads_at_once() -> None:
 
 
 def test_terminating_by_the_child_itself_is_terminating_by_its_id() -> None:
-    """start_child answered it."""
+    """start_child answered it; a second time is fine too."""
     world = running()
-    assert world.ask(m.TerminateChild(child_of("a", 1))) is None
-    assert world.state.slots["a"].status == "stopped"
+    assert world.answers[world.call(m.WhichChild(child_of("a", 1)))].id == "a"
+    for _ in range(2):
+        assert world.ask(m.TerminateChild(child_of("a", 1))) is None
+        assert world.state.slots["a"].status == "stopped"
+
+
+def test_a_child_that_has_been_restarted_is_not_found_by_its_former_life() -> None:
+    """Nor is a child of another supervisor; what runs under the id now runs on."""
+    world = restarting()
+    world.settle()
+    for child in (child_of("a", 1), replace(child_of("a", 2), name="elsewhere#1")):
+        assert world.ask(m.TerminateChild(child)) == ChildNotFound("a")
+        assert world.ask(m.WhichChild(child)) == ChildNotFound("a")
+    assert world.living == {"a": 2}
 
 
 def test_a_start_child_that_is_ignored_answers_nothing_and_keeps_the_specification_unless_it_is_temporary() -> None:
@@ -290,5 +303,5 @@ def test_a_call_that_makes_no_sense_is_answered_with_what_does(request_: Any, se
 def test_an_id_that_is_no_text_is_not_found(id_: Any) -> None:
     """Whatever it is."""
     world = running()
-    for request in (m.RestartChild(id_), m.DeleteChild(id_), m.WhichChild(id_)):
+    for request in (m.RestartChild(id_), m.DeleteChild(id_)):
         assert world.answers[world.call(request)] == ChildNotFound(id_)

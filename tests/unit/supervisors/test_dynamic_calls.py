@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -99,9 +100,15 @@ def test_calls_by_id_are_not_for_dynamic_supervisors(make: Callable[[], World], 
 
 
 @BOTH
-def test_which_child_finds_nobody_by_id(make: Callable[[], World]) -> None:
-    """which_children lists them."""
-    assert started(make()).ask(m.WhichChild("1")) == ChildNotFound("1")
+def test_which_child_takes_the_child_itself(make: Callable[[], World]) -> None:
+    """Also while it is restarting, and no longer when it has been."""
+    world = started(make())
+    assert world.ask(m.WhichChild(child_of("1", 1))) == ChildInfo(None, child_of("1", 1), "worker", MODULES)
+    world.exits("1")
+    assert world.answers[world.call(m.WhichChild(child_of("1", 1)))].child == "restarting"
+    world.settle()
+    assert world.ask(m.WhichChild(child_of("1", 1))) == ChildNotFound("1")
+    assert world.ask(m.WhichChild("1")) == NotForDynamic(world.spec.strategy)
 
 
 @BOTH
@@ -133,6 +140,12 @@ def test_children_that_are_supervisors_are_counted_as_such() -> None:
     world.ask(m.StartChild(ChildSpec("s", start=SupervisorSpec())))
     world.ask(m.StartChild(spec_of("w")))
     assert world.ask(m.CountChildren()) == Counts(2, 2, supervisors=1, workers=1)
+    world = World(
+        SupervisorSpec(strategy="simple_one_for_one", children=(ChildSpec("s", start=SupervisorSpec()),))
+    ).up()
+    for _ in range(3):
+        world.ask(m.StartFromTemplate())
+    assert world.ask(m.CountChildren()) == Counts(1, 3, supervisors=3, workers=0)
 
 
 @pytest.mark.parametrize("most", [0, 1, 2])
@@ -140,6 +153,17 @@ def test_there_are_never_more_children_than_max_children(most: int) -> None:
     """The next one is refused, also with 0."""
     world = started(dynamic(max_children=most), most)
     assert world.ask(m.StartChild(spec_of("a"))) == MaxChildren(most)
+
+
+@BOTH
+def test_a_child_whose_restart_failed_once_is_there_again(make: Callable[[], World]) -> None:
+    """Two attempts, two restarts of those allowed."""
+    world = started(make())
+    world.exits("1")
+    world.start_fails()
+    world.retry_comes()
+    world.start_succeeds()
+    assert (world.living, len(world.state.stamps), world.left) == ({"1": 3}, 2, None)
 
 
 def test_children_that_restart_count_for_max_children() -> None:
@@ -190,6 +214,23 @@ def test_a_child_that_has_been_restarted_is_not_found_by_its_former_life(make: C
     world.settle()
     assert world.ask(m.TerminateChild(child_of("1", 1))) == ChildNotFound("1")
     assert world.ask(m.TerminateChild(child_of("1", 2))) is None
+
+
+@BOTH
+def test_a_child_of_another_supervisor_is_not_found(make: Callable[[], World]) -> None:
+    """Whatever the one that has its key here is doing."""
+    world = started(make())
+    stranger = replace(child_of("1", 1), name="elsewhere#1")
+    for step in (lambda: None, lambda: world.exits("1"), lambda: world.start_fails(), lambda: world.settle()):
+        step()
+        assert world.answers[world.call(m.TerminateChild(stranger))] == ChildNotFound("1")
+        assert world.answers[world.call(m.WhichChild(stranger))] == ChildNotFound("1")
+
+
+def test_a_significant_child_is_refused() -> None:
+    """There is no auto_shutdown here."""
+    child = spec_of("a", restart="transient", significant=True)
+    assert isinstance(dynamic().ask(m.StartChild(child)), BadSpec)
 
 
 def test_a_specification_is_refused_where_there_is_a_template_and_the_other_way() -> None:

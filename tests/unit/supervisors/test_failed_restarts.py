@@ -81,6 +81,35 @@ def test_a_restart_that_keeps_failing_exceeds_the_intensity() -> None:
     assert (world.left.reason.kind, world.left.gave_up) == ("shutdown", True)
 
 
+@pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])
+def test_a_group_whose_restart_keeps_failing_exceeds_the_intensity(strategy: str) -> None:
+    """What had come up in the last attempt is stopped; nobody is left."""
+    world = world_of("abc", strategy=strategy, restarts=2)
+    world.exits("a")
+    while world.left is None:
+        if world.open_starts and world.open_starts[0].id == "b":
+            world.start_fails()
+        elif world.open_starts:
+            world.start_succeeds()
+        else:
+            world.stop_ends() if world.open_stops else world.retry_comes()
+    assert (world.living, world.left.gave_up) == ({}, True)
+    assert world.started() == {"one_for_all": "abab", "rest_for_one": "abb"}[strategy]
+
+
+def test_a_child_that_was_terminated_in_its_loop_is_restarted_alone_and_its_group_with_its_next_death() -> None:
+    """Rest for one: those after it wait for that."""
+    world = failed("abc", "b", strategy="rest_for_one")
+    world.call(m.TerminateChild("b"))
+    assert [world.state.slots[id_].status for id_ in "abc"] == ["running", "stopped", "stopped"]
+    mark = len(world.log)
+    world.ask(m.RestartChild("b"))
+    assert (world.started(mark), world.state.slots["c"].status) == ("b", "stopped")
+    world.exits("b")
+    world.settle()
+    assert world.started(mark) == "bbc"
+
+
 def test_one_for_all_redoes_everything() -> None:
     """What had come up before the failed one is stopped again, in reverse."""
     world = world_of("abcd", strategy="one_for_all")

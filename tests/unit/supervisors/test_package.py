@@ -6,6 +6,7 @@ import asyncio
 import doctest
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,8 @@ from supervisors import BadSpec, Supervisor, intensity
 EXPORTS = """
 BRUTAL_KILL IGNORE INFINITY Address AlreadyPresent AlreadyRegistered AlreadyStarted Backoff BadSpec
 CallTimeout Child ChildCrashed ChildGone ChildInfo ChildNotFound ChildSpec Counts Down Exit FailedToStartChild
-Groups Happening Happenings LocalRef MaxChildren MonitorRef NoMembers NotAProcess NotBeating NotForDynamic
+Groups Happening Happenings Heartbeat LocalRef MaxChildren MonitorRef NoMembers NodeBeat NotAProcess NotBeating
+NotForDynamic
 NotJoined NotRegistered NotStarted NotYourMonitor PartitionedSupervisor Process Registry RegistryDown
 Restarting Running StaleEpoch StartError Supervisor SupervisorDown SupervisorError SupervisorSpec
 SupervisorStopping UnknownMethod Via Watcher keeper_spec local_ref monitor render
@@ -45,6 +47,15 @@ def test_an_unknown_backend_is_refused_with_those_that_exist() -> None:
     """Before anything is started."""
     with pytest.raises(BadSpec, match="backend='moon' is not known; accepted: 'ray'"):
         asyncio.run(Supervisor.start(backend="moon"))
+
+
+@pytest.mark.parametrize("options", [{"name": 3}, {"name": ""}, {"namespace": None}, {"namespace": ""}])
+@pytest.mark.parametrize("backend", ["local", "ray"])
+def test_a_name_is_a_text(options: dict[str, Any], backend: str) -> None:
+    """So is a namespace."""
+    ((option, value),) = options.items()
+    with pytest.raises(BadSpec, match=f"{option}={value!r} is not accepted; give a text of at least one character"):
+        asyncio.run(Supervisor.start(backend=backend, **options))
 
 
 def test_a_detached_supervisor_needs_a_name() -> None:

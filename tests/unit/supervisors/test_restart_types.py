@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from supervisors import Exit, SupervisorSpec
+from supervisors import AlreadyPresent, AlreadyStarted, Child, Exit, SupervisorSpec
 from supervisors import messages as m
 from supervisors.core import after_exit
 from supervisors.exits import EXIT_KINDS, ExitKind
-from supervisors.spec import RESTARTS, RestartType
+from supervisors.spec import GROUP_STRATEGIES, RESTARTS, RestartType, Strategy
 from tests.unit.supervisors.world import SHUTDOWN, World, spec_of
 
 WELL = ("normal", "shutdown")
@@ -72,6 +72,36 @@ def test_nothing_is_kept_of_a_temporary_child_so_its_id_is_free() -> None:
     world.exits("a")
     assert world.ask(m.StartChild(spec_of("a", args=(2,)))) == world.state.slots["a"].child
     assert world.seen(m.Start)[-1].spec.args == (2,)
+
+
+@pytest.mark.parametrize("strategy", ["one_for_one", "one_for_all", "rest_for_one"])
+@pytest.mark.parametrize("kind", [*EXIT_KINDS, None])
+def test_what_start_child_says_of_an_id_whose_child_has_ended(strategy: Strategy, kind: ExitKind | None) -> None:
+    """By itself, or terminated: a temporary one's is free, others are there or run again, in every strategy."""
+    world = World(SupervisorSpec(strategy=strategy, max_restarts=9)).up()
+    answers = []
+    for restart in RESTARTS:
+        world.ask(m.StartChild(spec_of(restart, restart=restart)))
+        world.exits(restart, Exit(kind)) if kind else world.ask(m.TerminateChild(restart))
+        world.settle()
+        answers.append(type(world.ask(m.StartChild(spec_of(restart, restart=restart)))))
+    well = kind in (*WELL, None)
+    assert answers == [
+        AlreadyPresent if kind is None else AlreadyStarted,
+        AlreadyPresent if well else AlreadyStarted,
+        Child,
+    ]
+
+
+@pytest.mark.parametrize("strategy", [*GROUP_STRATEGIES, "one_for_one", "dynamic"])
+def test_the_arguments_of_a_temporary_child_are_not_kept_while_it_runs(strategy: Strategy) -> None:
+    """Nothing starts it again; those of others are."""
+    world = World(SupervisorSpec(strategy=strategy)).up()
+    for restart in RESTARTS:
+        world.ask(m.StartChild(spec_of(restart, args=(1,), kwargs={"x": 2}, restart=restart)))
+    kept = {slot.spec.id: (slot.spec.args, slot.spec.kwargs) for slot in world.state.slots.values()}
+    assert kept == {"permanent": ((1,), {"x": 2}), "transient": ((1,), {"x": 2}), "temporary": ((), {})}
+    assert [start.spec.args for start in world.seen(m.Start)] == [(1,)] * 3
 
 
 def test_a_restart_uses_the_arguments_that_the_child_was_started_with() -> None:

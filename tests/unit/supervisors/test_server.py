@@ -91,15 +91,36 @@ def test_the_tree_answers_while_a_child_starts_slowly() -> None:
     async def life() -> None:
         backend = FakeBackend(slow={"b"})
         server, task = await running(backend, spec_of("a", kind="host"))
-        slow = asyncio.create_task(server.call(m.StartChild(spec_of("b"))))
+        calls = [asyncio.create_task(server.call(m.StartChild(spec_of(id_)))) for id_ in "bc"]
         await asyncio.sleep(0)
         tree = json.loads(json.dumps(await server.tree()))
         assert [(n["id"], n["kind"], n["status"]) for n in tree["children"]] == [
             ("a", "host", "ready"),
             ("b", "worker", "starting"),
         ]
+        assert (tree["queue"], [n["queue"] for n in tree["children"]]) == (2, [None, None])
         await server.stop(Exit("shutdown"))
-        await asyncio.gather(slow, task)
+        await asyncio.gather(*calls, task)
+
+    asyncio.run(life())
+
+
+def test_the_tree_says_how_long_each_has_run() -> None:
+    """By the clock on the wall: nothing of one that does not run, and none of one whose start is in its future."""
+
+    async def life() -> None:
+        clock = ManualClock()
+        server = Server(SupervisorSpec(children=(spec_of("a"),)), FakeBackend(slow={"b"}), clock)
+        task = asyncio.create_task(server.run())
+        await server.ready()
+        clock.advance(2.5)
+        call = asyncio.create_task(server.call(m.StartChild(spec_of("b"))))
+        await asyncio.sleep(0)
+        tree = await server.tree()
+        a, b = tree["children"]
+        assert (tree["uptime_s"], a["uptime_s"], b["uptime_s"]) == (2.5, 0.0, None)
+        await server.stop(Exit("shutdown"))
+        await asyncio.gather(call, task)
 
     asyncio.run(life())
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
 
 from supervisors import Backoff, BadSpec, ChildSpec, Exit, SupervisorSpec
-from supervisors.spec import STRATEGIES
+from supervisors.spec import AUTO_SHUTDOWNS, RESTARTS, STRATEGIES, AutoShutdown, RestartType
+from supervisors.spec import TYPES as CHILD_TYPES
 from tests.unit.supervisors.world import Worker, spec_of
 
 TYPES = "'permanent', 'transient', 'temporary'"
@@ -39,6 +41,7 @@ BAD_CHILDREN: list[tuple[dict[str, Any], str, str]] = [
     ({"spares": 1.5}, "spares=1.5", WHOLE),
     ({"spares": True}, "spares=True", WHOLE),
     ({"backoff": 1.5}, "backoff=1.5", "give a Backoff, or None."),
+    ({"heartbeat": 0.25}, "heartbeat=0.25", "give a Heartbeat, or None."),
     ({"args": "abc"}, "args='abc'", LIST),
     ({"args": 3}, "args=3", LIST),
     ({"kwargs": [1]}, "kwargs=[1]", MAPPING),
@@ -64,6 +67,7 @@ BAD_SUPERVISORS: list[tuple[dict[str, Any], str, str]] = [
     ({"strategy": "dynamic", "max_children": -1}, "max_children=-1", WHOLE),
     ({"strategy": "dynamic", "max_children": "many"}, "max_children='many'", WHOLE),
     ({"counts": True}, "counts=True", "give a function of an Exit, or None."),
+    ({"node_beat": 1.5}, "node_beat=1.5", "give a NodeBeat, or None."),
     ({"children": Worker}, "children=", LIST),
     ({"children": (Worker,)}, "children takes ChildSpec values", "not type."),
     ({"children": (spec_of("a"), spec_of("a"))}, "Two children have the id 'a'", "give each one of its own."),
@@ -192,6 +196,29 @@ def test_the_default_intensity_is_one_or_three_where_children_are_started_on_dem
     """Within five seconds; one_for_one and never are the other defaults."""
     assert (spec.intensity, spec.max_seconds, spec.auto_shutdown) == (intensity, 5.0, "never")
     assert SupervisorSpec().strategy == "one_for_one"
+
+
+@pytest.mark.parametrize("auto_shutdown", AUTO_SHUTDOWNS)
+@pytest.mark.parametrize("restart", RESTARTS)
+@pytest.mark.parametrize("significant", [True, False])
+def test_accepted_values_go_together_but_for_significance(
+    auto_shutdown: AutoShutdown, restart: RestartType, significant: bool
+) -> None:
+    """With every shutdown and type; a significant child needs an end of its own, and a supervisor that heeds it."""
+    good = not significant or (restart != "permanent" and auto_shutdown != "never")
+    for shutdown in (None, 0, 1.5, "infinity", "brutal_kill"):
+        for type_ in (None, *CHILD_TYPES):
+            options: dict[str, Any] = {"restart": restart, "shutdown": shutdown, "type": type_}
+            with contextlib.nullcontext() if good else pytest.raises(BadSpec, match="significant"):
+                child = spec_of("a", significant=significant, **options)
+                SupervisorSpec(children=(child,), auto_shutdown=auto_shutdown)
+
+
+@pytest.mark.parametrize("made", [ChildSpec, SupervisorSpec])
+def test_an_option_that_does_not_exist_is_an_error(made: type[Any]) -> None:
+    """Here we are stricter than OTP, which ignores it."""
+    with pytest.raises(TypeError, match="silly"):
+        made(**{"id": "a", "start": Worker} if made is ChildSpec else {}, silly=True)
 
 
 def test_lists_are_taken_as_tuples_and_mappings_are_copied() -> None:

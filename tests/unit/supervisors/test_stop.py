@@ -6,6 +6,8 @@ import pytest
 
 from supervisors import ChildSpec, Exit, SupervisorSpec, SupervisorStopping
 from supervisors import messages as m
+from supervisors.exits import EXIT_KINDS, ExitKind
+from supervisors.spec import RESTARTS, RestartType
 from tests.unit.supervisors.world import SHUTDOWN, World, spec_of, world_of
 
 STATIC = pytest.mark.parametrize("strategy", ["one_for_one", "one_for_all", "rest_for_one"])
@@ -110,6 +112,39 @@ def test_an_exit_during_the_stop_restarts_nobody_and_ends_the_stop_when_it_was_t
     world.send(m.Stop(SHUTDOWN))
     world.exits("a", Exit("crash"))
     assert world.exits("b", Exit("crash")) == [m.Leave(SHUTDOWN)]
+
+
+@pytest.mark.parametrize("restart", RESTARTS)
+@pytest.mark.parametrize("kind", EXIT_KINDS)
+def test_children_that_end_by_themselves_during_the_stop_are_not_asked(restart: RestartType, kind: ExitKind) -> None:
+    """Whatever they are and say; the rest stops in reverse."""
+    world = World(SupervisorSpec(children=(spec_of("a"), spec_of("b", restart=restart), spec_of("c")))).up()
+    world.log.clear()
+    world.send(m.Stop(SHUTDOWN))
+    assert world.exits("b", Exit(kind)) == []
+    world.settle()
+    assert (world.stopped(), world.started(), world.left) == ("ca", "", m.Leave(SHUTDOWN))
+
+
+@pytest.mark.parametrize("restart", RESTARTS)
+@pytest.mark.parametrize("kind", EXIT_KINDS)
+def test_children_on_demand_may_end_with_any_reason_when_they_are_asked(restart: RestartType, kind: ExitKind) -> None:
+    """Nobody comes back, and the supervisor leaves with its own reason."""
+    world = World(SupervisorSpec(strategy="dynamic")).up()
+    for _ in range(2):
+        world.ask(m.StartChild(spec_of("a", restart=restart)))
+    world.send(m.Stop(SHUTDOWN))
+    assert world.exits("1", Exit(kind)) == []
+    assert world.exits("2", Exit(kind)) == [m.Leave(SHUTDOWN)]
+
+
+def test_children_on_demand_are_each_stopped_as_their_specification_says() -> None:
+    """All at once."""
+    world = World(SupervisorSpec(strategy="dynamic")).up()
+    for shutdown in ("brutal_kill", 2.5, "infinity", None):
+        world.ask(m.StartChild(spec_of("a", shutdown=shutdown)))
+    world.send(m.Stop(SHUTDOWN))
+    assert [stop.shutdown for stop in world.open_stops] == ["brutal_kill", 2.5, "infinity", 5.0]
 
 
 def test_news_of_an_earlier_instance_is_ignored() -> None:

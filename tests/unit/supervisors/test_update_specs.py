@@ -6,6 +6,7 @@ import pytest
 
 from supervisors import BadSpec, ChildSpec, MaxChildren, SupervisorSpec
 from supervisors import messages as m
+from supervisors.spec import AUTO_SHUTDOWNS, AutoShutdown
 from tests.unit.supervisors.world import NORMAL, World, child_of, spec_of, specs_of, world_of
 
 
@@ -124,6 +125,18 @@ def test_a_new_template_is_for_new_children_and_for_restarts_with_the_old_argume
     assert world.seen(m.Start)[-1].spec.args == (7, 8)
 
 
+def test_a_temporary_child_of_the_template_stays_one_when_the_template_changes() -> None:
+    """Its arguments are not known any more, so nothing could start it again."""
+    old = spec_of("t", args=(1,), restart="temporary")
+    world = World(SupervisorSpec(strategy="simple_one_for_one", children=(old,))).up()
+    world.ask(m.StartFromTemplate((2,)))
+    assert world.state.slots["1"].spec.args == ()
+    for template in (spec_of("t", restart="temporary", shutdown=1.0), spec_of("t", spares=1)):
+        updated(world, SupervisorSpec(strategy="simple_one_for_one", children=(template,)))
+    assert (world.state.slots["1"].spec.restart, world.state.slots["1"].spec.shutdown) == ("temporary", 1.0)
+    assert (world.exits("1"), world.state.slots) == ([], {})
+
+
 def test_max_children_is_the_new_one_and_ends_nobody() -> None:
     """Those that are too many stay; no further one is started."""
     world = World(SupervisorSpec(strategy="dynamic")).up()
@@ -159,6 +172,41 @@ def test_a_template_that_cannot_take_the_children_s_arguments_is_refused_as_a_wh
     spec = SupervisorSpec(strategy="simple_one_for_one", children=(template,))
     assert isinstance(world.ask(m.UpdateSpecs(spec)), BadSpec)
     assert (world.state.spec, world.state.slots["1"].spec.args) == (world.spec, (1,))
+
+
+@pytest.mark.parametrize("old", AUTO_SHUTDOWNS)
+@pytest.mark.parametrize(("new", "ends"), [("never", 9), ("any_significant", 1), ("all_significant", 2)])
+def test_auto_shutdown_is_the_new_one(old: AutoShutdown, new: AutoShutdown, ends: int) -> None:
+    """How many of two significant children have to end, whatever it was when they were started."""
+    marked = tuple(spec_of(id_, restart="transient", significant=True) for id_ in "ab")
+    plain = specs_of("ab", restart="transient")
+    world = World(SupervisorSpec(children=plain if old == "never" else marked, auto_shutdown=old)).up()
+    updated(world, SupervisorSpec(children=plain if new == "never" else marked, auto_shutdown=new))
+    refused = isinstance(world.ask(m.StartChild(spec_of("c", restart="transient", significant=True))), BadSpec)
+    assert refused == (new == "never")
+    world.ask(m.TerminateChild("c"))
+    for ended, id_ in enumerate("ab", start=1):
+        if id_ in world.living:
+            world.exits(id_, NORMAL)
+            world.settle()
+        assert (world.left is not None) == (ended >= ends)
+
+
+def test_a_removed_significant_child_ends_nothing_where_auto_shutdown_is_never_now() -> None:
+    """It goes on running, and can be restarted."""
+    children = (spec_of("a", restart="transient", significant=True),)
+    world = World(SupervisorSpec(children=children, auto_shutdown="any_significant")).up()
+    updated(world, SupervisorSpec())
+    assert world.exits("a", NORMAL) == []
+    assert world.ask(m.RestartChild("a")) == child_of("a", 2)
+
+
+def test_children_that_are_significant_no_longer_end_nothing() -> None:
+    """From then on."""
+    child = spec_of("a", restart="transient", significant=True)
+    world = World(SupervisorSpec(children=(child,), auto_shutdown="any_significant")).up()
+    updated(world, SupervisorSpec(children=specs_of("a", restart="transient"), auto_shutdown="any_significant"))
+    assert world.exits("a", NORMAL) == []
 
 
 def test_significant_children_of_the_new_specification_are_significant() -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from supervisors import pulse
 from supervisors.errors import NotBeating
 from supervisors.heartbeats import Facts, Heartbeat
 from supervisors.hearts import Heart, Hearts
-from supervisors.pulse import Pulse, facts_of
+from supervisors.pulse import Pulse, facts_of, state_of
 
 ROOT = Path(__file__).parents[4]
 QUICK = Heartbeat(interval_s=0.05, misses=4, blocked_s=0.5)
@@ -67,6 +67,19 @@ def told() -> Told:
 
 
 PAUSE = "import signal; signal.pause()"
+AGAIN = f"pulse.begin(0.01); print(1, flush=True); {PAUSE}"
+
+
+@contextmanager
+def speaking(code: str) -> Iterator[tuple[int, list[int]]]:
+    """A process that beats and has said some numbers."""
+    code = f"from supervisors import pulse; pulse.begin(60.0)\n{code}"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=ROOT) as process:
+        assert process.stdout is not None
+        try:
+            yield process.pid, list(map(int, process.stdout.readline().split()))
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize(
@@ -110,6 +123,48 @@ def test_a_starved_process_is_left_alone(start: Start, told: Told) -> None:
     os.kill(pid, signal.SIGCONT)
     wait_until(lambda: hearts.verdict(heart) == "alive")
     hearts.close()
+
+
+def test_who_rests_or_of_whom_nobody_wants_to_know_is_never_hung(start: Start, told: Told) -> None:
+    """Beside one that is called hung; the ends of all are told."""
+    hearts = Hearts(QUICK)
+    resting, unasked, watched = pids = [start(PAUSE), start(PAUSE), start(PAUSE)]
+    ended = [threading.Event(), threading.Event()]
+    slower = Heartbeat(interval_s=QUICK.interval_s / 2, misses=4)
+    hearts.watch(resting, hung=lambda why: pytest.fail(why), ended=ended[0].set, options=slower)
+    hearts.watch(unasked, ended=ended[1].set)
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    told.watched_by(hearts, watched)
+    assert told.is_hung.wait(WAIT_S)
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    assert all(event.wait(WAIT_S) for event in (*ended, told.has_ended))
+    hearts.close()
+
+
+def test_a_process_that_begins_again_beats_faster_at_once_and_says_so() -> None:
+    """It is not kept waiting by the interval of before."""
+    with speaking(AGAIN) as (pid, _):
+        other = Pulse(pid)
+        wait_until(lambda: other.beats > 2)
+        assert other.interval_s == pytest.approx(0.01)
+        other.close()
+
+
+def test_what_a_process_has_started_in_its_group_ends_with_it(told: Told) -> None:
+    """When its end is told, or at once after; what has a group of its own stays."""
+    code = "import os, subprocess, sys; os.setpgid(0, 0); run = lambda **how: subprocess.Popen(['sleep', '60'], **how)"
+    code += "; print(run().pid, run(start_new_session=True).pid, flush=True); import signal; signal.pause()"
+    with speaking(code) as (pid, (inside, outside)):
+        hearts = Hearts(QUICK)
+        told.watched_by(hearts, pid)
+        os.kill(pid, signal.SIGKILL)
+        assert told.has_ended.wait(WAIT_S)
+        wait_until(lambda: state_of(inside) in ("", "Z"))
+        assert state_of(outside) == "S"
+        os.kill(outside, signal.SIGKILL)
+        hearts.close()
 
 
 def test_of_two_hung_ones_the_second_waits_for_the_end_of_the_first(start: Start) -> None:

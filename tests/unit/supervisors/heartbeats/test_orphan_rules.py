@@ -10,9 +10,11 @@ from supervisors.errors import BadSpec
 from supervisors.orphans import Identity, Mark, Marked, Owner, World, is_orphan, orphans
 
 
-def process(pid: int = 7, epoch: int = 3, cluster: str = "c", owner: str = "o", leader: int = 0) -> Marked:
+def process(
+    pid: int = 7, epoch: int = 3, cluster: str = "c", owner: str = "o", leader: int = 0, parent: int = 0
+) -> Marked:
     """A marked process."""
-    return Marked(Identity(pid, 100 + pid), Mark(cluster, owner, epoch), leader)
+    return Marked(Identity(pid, 100 + pid), Mark(cluster, owner, epoch), leader, parent)
 
 
 def world(epoch: int = 4, living: set[int] | None = None, **more: frozenset[Identity]) -> World:
@@ -64,6 +66,17 @@ def test_what_an_adopted_process_had_started_is_adopted_with_it() -> None:
     helper, adopted = process(8, epoch=3, leader=7), process(7, epoch=4, leader=7)
     assert orphans([helper, adopted], world()) == []
     assert orphans([helper], world()) == [helper]
+
+
+def test_what_descends_from_an_owned_process_is_owned_in_whichever_group() -> None:
+    """A helper in a session of its own, started by a shell that an adopted process had started."""
+    adopted, shell, helper = process(7, epoch=4), process(8, leader=8, parent=7), process(9, leader=9, parent=8)
+    assert orphans([adopted, shell, helper], world()) == []
+    assert orphans([process(7), shell, helper], world()) == [process(7), shell, helper]
+    assert orphans([process(8, parent=9), process(9, parent=8)], world()) == [
+        process(8, parent=9),
+        process(9, parent=8),
+    ]
 
 
 @given(

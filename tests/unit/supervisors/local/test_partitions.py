@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import doctest
+import os
 
 import pytest
 
@@ -54,6 +55,17 @@ def test_partitions_need_a_number_and_a_dynamic_strategy(options: dict[str, obje
     """Before anything is started."""
     with pytest.raises(BadSpec, match=f"{next(iter(options))}="):
         asyncio.run(PartitionedSupervisor.start(backend="local", **options))  # type: ignore[arg-type]
+
+
+def test_there_are_as_many_partitions_as_processors_unless_a_number_is_given() -> None:
+    """As Elixir has one for each scheduler."""
+
+    async def story() -> None:
+        sup = await PartitionedSupervisor.start(backend="local")
+        assert sup.partitions == os.cpu_count()
+        await sup.stop()
+
+    asyncio.run(story())
 
 
 def test_a_child_is_started_in_the_partition_of_its_key_and_terminated_there() -> None:

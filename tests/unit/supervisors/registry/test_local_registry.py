@@ -77,6 +77,7 @@ def test_a_registered_child_is_found_and_called_by_its_name() -> None:
         assert (names.lookup("k"), names.whereis("k"), names.count()) == ((entry,), holder, 1)
         assert (names.values("k", holder), names.keys_of(holder)) == (["value"], ["k"])
         assert await names.call("k", "greet", whom="you") == "hello you"
+        assert await names.dispatch("k", "greet", "you") == ["hello you"]
 
     told(story)
 
@@ -207,8 +208,10 @@ def test_a_message_to_a_shared_key_reaches_everyone_under_it() -> None:
 
     async def story(supervisor: Supervisor, _: Registry) -> None:
         tags = await Registry.open("tags", keys="duplicate", backend="local")
+        assert tags.count() == 0
         await tags.register("k", who=await plain(supervisor))
         await tags.register("k", who=await plain(supervisor))
+        assert tags.count() == 2
         assert await tags.dispatch("k", "greet", "all") == ["hello all"] * 2
         (first, _) = await tags.dispatch("k", "nothing")
         assert first.code == "unknown_method"
@@ -246,6 +249,52 @@ def test_a_key_is_plain_data(key: Any) -> None:
     told(story)
 
 
+def test_selecting_finds_what_is_asked_for() -> None:
+    """All, or by key, holder and value, or one of several; nothing in an empty registry."""
+
+    async def story(supervisor: Supervisor, names: Registry) -> None:
+        first, second = await plain(supervisor), await plain(supervisor)
+        holder = await names.holder(first)
+        assert (names.select(), names.keys_of(holder), names.count()) == ((), [], 0)
+        for key, value, child in (("a", 1, first), ("ab", 2, first), ("b", 2, second)):
+            await names.register(key, value, who=child)
+        questions: list[dict[str, Any]] = [
+            {}, {"prefix": "a"}, {"where": lambda e: e.who == holder}, {"where": lambda e: e.value == 2},
+            {"where": lambda e: e.key in ("a", "b")}, {"prefix": "a", "where": lambda e: e.value == 2}, {"prefix": "c"},
+        ]  # fmt: skip
+        found = ["".join(str(entry.key) for entry in names.select(**question)) for question in questions]
+        assert found == ["aabb", "aab", "aab", "abb", "ab", "ab", ""]
+
+    told(story)
+
+
+def test_keys_are_equal_as_pythons_values_are() -> None:
+    """Elixir tells 1 from 1.0."""
+
+    async def story(supervisor: Supervisor, names: Registry) -> None:
+        await names.register(1, who=await plain(supervisor))
+        with pytest.raises(AlreadyRegistered):
+            await names.register(1.0, who=await plain(supervisor))
+        await names.register("1", who=await plain(supervisor))
+        assert names.count() == 2
+
+    told(story)
+
+
+def test_a_child_registers_under_its_via_in_a_registry_of_shared_keys_too() -> None:
+    """Elixir refuses that; here who calls the name reaches the oldest."""
+
+    async def story(supervisor: Supervisor, _: Registry) -> None:
+        tags = await Registry.open("tags", keys="duplicate", backend="local")
+        children = [await supervisor.start_child(ChildSpec("n", start=Named, args=(tags.via("k"),))) for _ in range(2)]
+        assert [entry.who for entry in tags.lookup("k")] == [await tags.holder(child) for child in children]
+        oldest = children[0]
+        assert oldest is not None
+        assert await tags.via("k").call("who") == id(local_ref(oldest).object)
+
+    told(story)
+
+
 def test_bad_values_are_refused_with_the_accepted_ones() -> None:
     """Kinds of keys, backends, and whoever is no child."""
 
@@ -254,6 +303,8 @@ def test_bad_values_are_refused_with_the_accepted_ones() -> None:
             await Registry.open("n", keys="many", backend="local")  # type: ignore[arg-type]
         with pytest.raises(BadSpec, match="accepted: 'local', 'ray'"):
             await Registry.open("n", backend="disk")  # type: ignore[arg-type]
+        with pytest.raises(BadSpec, match="name=3 is not accepted; give a text"):
+            await Registry.open(3, backend="local")  # type: ignore[arg-type]
         with pytest.raises(BadSpec, match="has 'unique' keys"):
             await Registry.open("names", keys="duplicate", backend="local")
         for who in (None, object(), Named(names.via("k"))):
