@@ -227,7 +227,11 @@ class ChildSpec:
         start_timeout_s: Seconds until a start that has not finished is given up, or `"infinity"`.
             None is 60 for a worker, `"infinity"` for a supervisor.
         backoff: How long to wait before a restart; None restarts at once, as OTP does.
-        spares: How many started but idle instances to keep, one of which a restart takes over.
+        spares: How many processes to keep that are up and idle, one of which a start takes over in milliseconds: of a
+            child that is declared as many of its own, constructed with its arguments. Where children are started on
+            demand: as many for all whose specifications differ in `id`, `args` and `kwargs` alone, constructed for
+            those without arguments of their own (beside a template's); for others `__init__` runs when one is taken.
+            With `anti_affinity` they are spread over the nodes. Each is a process that takes memory.
         anti_affinity: Prefer the node that runs the fewest of its siblings.
         node_labels: Only nodes with these labels will do.
         heartbeat: When it is silent, and what the system says of its process shows that it hangs, it is killed and
@@ -302,6 +306,8 @@ class ChildSpec:
                     f"Child {self.id!r} is temporary and never restarted, which does not go with {where}; "
                     "accepted: 'permanent', 'transient'."
                 )
+        if self.spares and isinstance(self.start, SupervisorSpec):
+            raise BadSpec(f"Child {self.id!r} starts a SupervisorSpec, which does not go with spares; accepted: 0.")
         if self.type == "worker" and isinstance(self.start, SupervisorSpec):
             raise BadSpec(f"Child {self.id!r} starts a SupervisorSpec and is no worker; accepted: 'supervisor'.")
 
