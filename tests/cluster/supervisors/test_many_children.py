@@ -1,4 +1,4 @@
-"""Two hundred children on three nodes, one of which is lost as a whole: all of them are back, from warm spares."""
+"""Many children on three nodes, one of which is lost as a whole: all of them are back, from warm spares."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import ray
 from benchmarks.node_loss import Nodes, Supervised, own_nodes
 from tests.cluster.supervisors.actors import eventually
 
-CHILDREN = 200
-SPARES = 102
+CHILDREN = 60  # `benchmarks/node_loss.py` takes two hundred, which start within ten minutes on two cores
+SPARES = 33
 """A third of them is lost with the node, and what is left must do for a third of the children."""
 BOUND_S = 15.0
 """Without spares that many processes take longer than a minute; the figure itself is printed."""
@@ -34,7 +34,7 @@ async def living_in_ray(kind: Supervised) -> bool:
 
 
 @pytest.mark.timeout(1200)
-def test_two_hundred_children_are_all_back_on_two_nodes_when_the_third_is_lost(cluster: Nodes) -> None:
+def test_all_children_are_back_on_two_nodes_when_the_third_is_lost(cluster: Nodes) -> None:
     """Each number once; who was elsewhere runs on; on each node as many as on the other, or nearly."""
 
     async def story() -> None:

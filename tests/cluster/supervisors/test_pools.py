@@ -213,6 +213,7 @@ def test_the_pool_of_a_killed_supervisor_is_taken_over() -> None:
         assert await pool(sup, 4) == spares
         sigkill(taken.pid)
         assert (await heir(sup, taken)).info == 4
+        await pool(sup, 4)  # one that is starting has no process yet
         everything = pids(await sup.tree())
         await sup.stop()
         await gone(*everything)
