@@ -33,11 +33,12 @@ from supervisors.ray_spares import Spares
 from supervisors.ray_vitals import Vitals
 from supervisors.ray_watch import DeathFeed, Process, actor_record, find_actor, living_nodes
 from supervisors.spec import GROUP_STRATEGIES, ChildSpec, Shutdown, SupervisorSpec
-from supervisors.spread import needs_of, place
+from supervisors.spread import Node, needs_of, place
 from supervisors.state import Memory
 
 _NODE_LABEL = "ray.io/node-id"
 _LAST_ANSWER_S = 0.5
+_NODES_S = 0.2
 
 
 class RayBackend:
@@ -80,6 +81,8 @@ class RayBackend:
         self.vitals = Vitals(self, namespace, path, node_beat)
         self.spares = Spares(self)
         self._classes: dict[Any, Any] = {}
+        self._nodes: list[Node] = []
+        self._nodes_until = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._node: str = ray.get_runtime_context().get_node_id()
         self._remember: Callable[[], Memory] = Memory
@@ -284,12 +287,19 @@ class RayBackend:
         labels = {**(spec.options.get("label_selector") or {}), **spec.node_labels}
         options: dict[str, Any] = {"label_selector": labels} if labels else {}
         if spec.anti_affinity and not {"scheduling_strategy", "fallback_strategy"} & set(spec.options):
-            nodes = [node for node in living_nodes() if not self.is_avoided(node.id)]
+            nodes = [node for node in self._seen_nodes() if not self.is_avoided(node.id)]
             actor.node = place(nodes, self.siblings(actor), labels, needs_of(spec.options))
             if actor.node:
                 options["label_selector"] = {**labels, _NODE_LABEL: actor.node}
                 options["fallback_strategy"] = [{"label_selector": labels}]
         return options
+
+    def _seen_nodes(self) -> list[Node]:
+        """The living nodes as of a moment ago: asking Ray holds up the loop, and many may start at once."""
+        now = self._clock.monotonic_s()
+        if now > self._nodes_until:
+            self._nodes, self._nodes_until = living_nodes(), now + _NODES_S
+        return self._nodes
 
     async def _live(self, actor: ChildActor) -> None:
         begun = await self._begun(actor)
