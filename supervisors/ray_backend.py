@@ -27,18 +27,16 @@ from supervisors.incarnation import incarnation
 from supervisors.ray_blank import blank
 from supervisors.ray_child import ChildActor
 from supervisors.ray_memory import Fenced, Kept, Ledger, RayShelf, child_path
+from supervisors.ray_places import Places
 from supervisors.ray_process import Begun, actor_class
 from supervisors.ray_remains import sweep
 from supervisors.ray_spares import Spares
 from supervisors.ray_vitals import Vitals
-from supervisors.ray_watch import DeathFeed, Process, actor_record, find_actor, living_nodes
+from supervisors.ray_watch import DeathFeed, Process, actor_record, find_actor
 from supervisors.spec import GROUP_STRATEGIES, ChildSpec, Shutdown, SupervisorSpec
-from supervisors.spread import Node, needs_of, place
 from supervisors.state import Memory
 
-_NODE_LABEL = "ray.io/node-id"
 _LAST_ANSWER_S = 0.5
-_NODES_S = 0.2
 
 
 class RayBackend:
@@ -76,13 +74,11 @@ class RayBackend:
         self._feed = DeathFeed()
         self._is_open = self._is_closing = False
         self._actors: dict[tuple[str, int], ChildActor] = {}
-        self._avoided: set[str] = set()  # nodes that are lost or will be, though Ray's table may still have them
+        self.places = Places(clock)
         self._given_up: defaultdict[str, list[str]] = defaultdict(list)  # names, by node
         self.vitals = Vitals(self, namespace, path, node_beat)
         self.spares = Spares(self)
         self._classes: dict[Any, Any] = {}
-        self._nodes: list[Node] = []
-        self._nodes_until = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._node: str = ray.get_runtime_context().get_node_id()
         self._remember: Callable[[], Memory] = Memory
@@ -172,20 +168,16 @@ class RayBackend:
 
     def note_node_lost(self, node: str) -> None:
         """Somebody knows that this node is gone, before Ray does: so is everything on it."""
-        self.avoid(node)
+        self.places.avoid(node)
         for actor in [*self._actors.values(), *self.spares]:
             if actor.node == node and actor.handle is not None:
                 # No kill: Ray is told of the node, and so tells everybody that its actors were lost, not killed.
                 self._given_up[node].append(actor.name)
                 actor.lose(Exit("node_lost", node))
 
-    def avoid(self, node: str) -> None:
-        """It will go away, or has: no child is to be placed there."""
-        self._avoided.add(node)
-
     def readmit(self, node: str) -> None:
         """It was thought to be lost, and is a node like any other again, without those that were given up."""
-        self._avoided.discard(node)
+        self.places.readmit(node)
         for name in self._given_up.pop(node, ()):
             handle = find_actor(name, self._namespace)
             if handle is not None:
@@ -195,10 +187,6 @@ class RayBackend:
     def term(self) -> int:
         """What orders to children carry: that of the supervisor's life, 0 in a tree that ends with its top."""
         return self.ledger.term if self.ledger is not None else 0
-
-    def is_avoided(self, node: str) -> bool:
-        """Whether no child is to be there."""
-        return node in self._avoided
 
     def siblings(self, actor: ChildActor) -> Counter[str]:
         """How many others run, or are about to, on each node; a spare avoids spares and its child first."""
@@ -279,27 +267,9 @@ class RayBackend:
         return self._classes[cls, is_blank]
 
     def _placement(self, actor: ChildActor) -> dict[str, Any]:
-        """The node with the fewest siblings, if it is to be that; should it be gone by then, any with the labels.
-
-        Ray's own soft node affinity is of no use: actors that need no CPU go anywhere.
-        """
-        spec = actor.spec
-        labels = {**(spec.options.get("label_selector") or {}), **spec.node_labels}
-        options: dict[str, Any] = {"label_selector": labels} if labels else {}
-        if spec.anti_affinity and not {"scheduling_strategy", "fallback_strategy"} & set(spec.options):
-            nodes = [node for node in self._seen_nodes() if not self.is_avoided(node.id)]
-            actor.node = place(nodes, self.siblings(actor), labels, needs_of(spec.options))
-            if actor.node:
-                options["label_selector"] = {**labels, _NODE_LABEL: actor.node}
-                options["fallback_strategy"] = [{"label_selector": labels}]
+        siblings = self.siblings(actor) if actor.spec.anti_affinity else {}
+        options, actor.node = self.places.choose(actor.spec, siblings)
         return options
-
-    def _seen_nodes(self) -> list[Node]:
-        """The living nodes as of a moment ago: asking Ray holds up the loop, and many may start at once."""
-        now = self._clock.monotonic_s()
-        if now > self._nodes_until:
-            self._nodes, self._nodes_until = living_nodes(), now + _NODES_S
-        return self._nodes
 
     async def _live(self, actor: ChildActor) -> None:
         begun = await self._begun(actor)
@@ -357,7 +327,7 @@ class RayBackend:
             self.spawn(self._await_exit(actor))
         reason = await actor.dead
         if reason.kind == "node_lost":
-            self.avoid(actor.node)
+            self.places.avoid(actor.node)
         await actor.process.wait_gone()
         keeper.release(actor.handle._actor_id.hex())
         if actor.is_nested and self.ledger is not None and self._is_over(actor):

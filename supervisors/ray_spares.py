@@ -112,7 +112,7 @@ class Spares:
         return spare
 
     def _is_good(self, spare: ChildActor) -> bool:
-        return spare.ready and not spare.dead.done() and not self._backend.is_avoided(spare.node)
+        return spare.ready and not spare.dead.done() and not self._backend.places.is_avoided(spare.node)
 
     def can_adopt(self, pattern: Pattern | None) -> bool:
         """Whether a spare of the supervisor's former life is one of this life's too."""
