@@ -8,7 +8,7 @@ from itertools import count
 from typing import Any, Protocol
 
 from supervisors import signals as sig
-from supervisors.address import Address
+from supervisors.address import Address, standing_for
 from supervisors.errors import NotYourMonitor
 from supervisors.exits import Exit
 from supervisors.links import LinkState, is_monitoring, step
@@ -93,17 +93,17 @@ class Endpoint:
 
     async def link(self, other: Any) -> None:
         """See `Process.link`."""
-        peer = await self._transport.find(other, process=True)
+        peer = await self._find(other, process=True)
         self._take(sig.LinkTo(peer))
         await self._transport.wait_watching(peer)
 
     async def unlink(self, other: Any) -> None:
         """See `Process.unlink`."""
-        self._take(sig.UnlinkFrom(await self._transport.find(other, process=True)))
+        self._take(sig.UnlinkFrom(await self._find(other, process=True)))
 
     async def monitor(self, other: Any) -> sig.MonitorRef:
         """See `Process.monitor`."""
-        peer = await self._transport.find(other, process=False)
+        peer = await self._find(other, process=False)
         ref = sig.MonitorRef(self.address, peer, next(self._numbers))
         self._take(sig.StartMonitor(ref))
         await self._transport.wait_watching(peer)
@@ -119,7 +119,7 @@ class Endpoint:
 
     async def send_exit(self, other: Any, reason: Exit, *, kill: bool = False) -> None:
         """See `Process.send_exit`."""
-        self._take(sig.Tell(await self._transport.find(other, process=True), sig.ExitSignal(reason, kill)))
+        self._take(sig.Tell(await self._find(other, process=True), sig.ExitSignal(reason, kill)))
 
     def arrived(self, sender: Address, signal: sig.Signal) -> None:
         """The transport brings a signal."""
@@ -140,6 +140,9 @@ class Endpoint:
         if self._reader is not None and self._reader is not asyncio.current_task():
             self._reader.cancel()
         self._transport.when_sent(self, then)
+
+    async def _find(self, other: Any, *, process: bool) -> Address:
+        return await self._transport.find(standing_for(other), process=process)
 
     def _take(self, event: sig.Event) -> None:
         self._state.trap_exit = self._owner.trap_exit

@@ -10,13 +10,15 @@ import os
 from collections.abc import Callable
 
 from supervisors import messages as m
+from supervisors.address import LOCAL
 from supervisors.backend import Report, TreeNode
 from supervisors.clock import Clock
-from supervisors.errors import BadSpec
+from supervisors.errors import BadSpec, SupervisorError
 from supervisors.exits import KILLED
 from supervisors.incarnation import incarnation
-from supervisors.local_child import LOCAL, Life, LocalChild, LocalNode
-from supervisors.local_lives import ObjectLife, ProcessLife
+from supervisors.local_child import Life, LocalChild, LocalNode
+from supervisors.local_lives import ObjectLife, ProcessLife, failure
+from supervisors.local_registry import LocalKeeper
 from supervisors.process import Process
 from supervisors.spec import BRUTAL_KILL, ChildSpec, Shutdown, SupervisorSpec
 
@@ -38,6 +40,8 @@ def check(spec: ChildSpec | SupervisorSpec) -> None:
     for name in _ELSEWHERE:
         if getattr(spec, name):
             raise BadSpec(f"Child {spec.id!r}: {name} goes with backend='ray' only; leave it out.")
+    if spec.via is not None:
+        spec.via.check("local")
     if isinstance(spec.start, SupervisorSpec):
         check(spec.start)
     elif not isinstance(spec.start, type):
@@ -87,7 +91,13 @@ class LocalBackend:
         path = spec.name or f"{self._path}/{spec.id}"
         child = self._children[id] = LocalChild(self, id, instance, spec, incarnation(path))
         child.life = self._life(child, path)
-        child.life.begin()
+        try:
+            if spec.via is not None:
+                LocalKeeper.here().enter(spec.via, child.name)
+        except SupervisorError as error:
+            child.ended(failure(error))
+        else:
+            child.life.begin()
 
     def stop(self, id: str, instance: int, shutdown: Shutdown) -> None:  # noqa: A002
         """Ask and then end, or end."""

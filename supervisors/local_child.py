@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary
 
+from supervisors.address import LOCAL
 from supervisors.backend import Report
 from supervisors.child import Child
 from supervisors.errors import ChildCrashed, ChildGone
@@ -15,9 +16,6 @@ from supervisors.exits import Exit
 from supervisors.messages import Exited, Ignored, Started, StartFailed
 from supervisors.process import LINGER_S
 from supervisors.spec import ChildSpec, Shutdown
-
-LOCAL: Final = "local"
-"""The node of children that are objects of this process."""
 
 _CANCELLED: Final = Exit("crash", "CancelledError: a call was cancelled from within")
 

@@ -8,13 +8,13 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from supervisors import signals as sig
-from supervisors.address import Address
+from supervisors.address import LOCAL, Address
 from supervisors.child import Child
 from supervisors.endpoint import Endpoint, Owner
 from supervisors.errors import NotAProcess
 from supervisors.exits import Exit
 from supervisors.incarnation import incarnation
-from supervisors.local_child import LOCAL, LocalChild, LocalNode
+from supervisors.local_child import LocalChild, LocalNode
 from supervisors.local_ref import LocalRef, local_ref
 from supervisors.process import Process
 
@@ -52,7 +52,12 @@ class LocalLinks:
         def ended(reason: Exit) -> None:
             soon(watcher.gone, peer, reason)
 
-        self._watches[watcher.address, peer] = local_ref(peer.name).watch(ended)
+        root = _root(peer)
+        if root is not None:
+            root.watchers.append(ended)
+            self._watches[watcher.address, peer] = lambda: root.watchers.remove(ended)
+        else:
+            self._watches[watcher.address, peer] = local_ref(peer.name).watch(ended)
 
     def unwatch(self, watcher: Endpoint, peer: Address) -> None:
         """Watch it no longer."""
@@ -65,7 +70,8 @@ class LocalLinks:
         """See `Transport`."""
         address = address_of(other)
         child = LocalNode.here().children.get(address.name)
-        if process and child is not None and child.object is not None and not isinstance(child.object, Process):
+        linkable = child is None or child.object is None or isinstance(child.object, Process)
+        if process and (not linkable or _root(address) is not None):
             raise NotAProcess(repr(str(address)), _LINKABLE)
         return address
 
@@ -112,6 +118,12 @@ def address_of(other: Any) -> Address:  # whatever names a child
             return other._links().address
         case _:
             raise NotAProcess(repr(other), _NAMEABLE)
+
+
+def _root(address: Address) -> Any | None:  # the way to a supervisor, in a module above this one
+    """The supervisor of that address, if nobody supervises it and it is not over."""
+    root = LocalNode.here().roots.get((address.namespace, address.name))
+    return root if root is not None and root.address == address else None
 
 
 def _living(child: LocalChild) -> Address:

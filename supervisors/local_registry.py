@@ -8,13 +8,16 @@ from itertools import count
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from supervisors.entries import Died, Event, Holder, Operation
+from supervisors.address import LOCAL
+from supervisors.entries import Add, Died, Entry, Event, Holder, Open, Operation
 from supervisors.errors import StaleEpoch
 from supervisors.exits import Exit
-from supervisors.local_child import LOCAL, LocalNode
+from supervisors.local_child import LocalNode
 from supervisors.local_links import address_of
 from supervisors.local_ref import local_ref
+from supervisors.registry import answered
 from supervisors.registry_core import Directory
+from supervisors.spec import Name
 
 
 class LocalKeeper:
@@ -84,6 +87,18 @@ class LocalKeeper:
     async def call(self, who: Holder, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """As `LocalRef.call`: an exception that the method lets out is the child's end."""
         return await local_ref(who.address).call(method, *args, **kwargs)
+
+    def enter(self, via: Name, name: str) -> None:
+        """Give a child that is being started its name, at once.
+
+        Raises:
+            AlreadyRegistered: The unique key has a holder.
+            BadSpec: The registry has keys of the other kind.
+        """
+        holder = self._known.get(name) or self._meet(name)
+        entry = Entry(via.key, holder, via.value, self.new_id())
+        for operation in (Open(via.registry, via.keys), Add(via.registry, entry)):
+            answered(self._perform(operation))
 
     def _meet(self, name: str) -> Holder:
         # An end is known at once here: each life can be a process of its own.

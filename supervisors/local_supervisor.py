@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from supervisors import messages as m
+from supervisors.address import LOCAL, Address
 from supervisors.backend import TreeNode
 from supervisors.clock import Clock, SystemClock
 from supervisors.errors import AlreadyStarted, CallTimeout, SupervisorDown
@@ -22,18 +24,25 @@ from supervisors.spec import BRUTAL_KILL, INFINITY, Shutdown, SupervisorSpec
 class LocalLink:
     """The way to a supervisor of this process."""
 
-    def __init__(self, name: str, server: Server, backend: LocalBackend) -> None:
-        self._name, self._server, self._backend = name, server, backend
+    def __init__(self, address: Address, server: Server, backend: LocalBackend) -> None:
+        self.address: Final = address
+        self.watchers: list[Callable[[Exit], None]] = []
+        self._server, self._backend = server, backend
 
     @property
     def name(self) -> str:
         """Its name."""
-        return self._name
+        return self.address.name
+
+    def left(self, reason: Exit) -> None:
+        """It is over: tell those who watch one that nobody supervises."""
+        for tell in self.watchers:
+            tell(reason)
 
     async def call(self, request: m.Request, timeout_s: float | None) -> Any:
         """The answer to a request."""
         if self._server.is_over:
-            raise SupervisorDown(self._name)
+            raise SupervisorDown(self.name)
         if isinstance(request, m.StartChild | m.UpdateSpecs):
             check(request.spec)
         return await self._within(self._server.call(request), timeout_s)
@@ -41,7 +50,7 @@ class LocalLink:
     async def tree(self, timeout_s: float | None) -> TreeNode:
         """What it supervises."""
         if self._server.is_over:
-            raise SupervisorDown(self._name)
+            raise SupervisorDown(self.name)
         tree: TreeNode = await self._within(self._server.tree(), timeout_s)
         return tree
 
@@ -88,7 +97,7 @@ class LocalLink:
         except TimeoutError:
             if not scope.expired():
                 raise
-            raise CallTimeout(self._name, timeout_s) from None
+            raise CallTimeout(self.name, timeout_s) from None
 
 
 class NestedLife:
@@ -102,7 +111,8 @@ class NestedLife:
         self._timers: list[asyncio.TimerHandle] = []
         backend = LocalBackend(path, child.name, child.host.namespace, partial(NestedLife, clock), clock)
         server = Server(child.spec.start, backend, clock, reached=self._reached)
-        self._link = child.object = LocalLink(child.name, server, backend)
+        address = Address(child.name, child.host.namespace, LOCAL)
+        self._link = child.object = LocalLink(address, server, backend)
 
     def begin(self) -> None:
         """Start its children."""
@@ -149,12 +159,12 @@ async def start(spec: SupervisorSpec, *, name: str | None, namespace: str, timeo
 
     def reached(point: m.Ready | m.Leave) -> None:
         if isinstance(point, m.Leave):
-            del roots[key]
+            roots.pop(key).left(point.reason)
 
     clock = SystemClock()
     backend = LocalBackend(name or registered, registered, namespace, partial(NestedLife, clock), clock)
     server = Server(spec, backend, clock, reached=reached)
-    link = roots[key] = LocalLink(registered, server, backend)
+    link = roots[key] = LocalLink(Address(registered, namespace, incarnation(LOCAL)), server, backend)
     link.begin()
     await link.ready(timeout_s)
     return link

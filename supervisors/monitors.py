@@ -6,11 +6,10 @@ import asyncio
 from typing import Any
 
 from supervisors import local_links
-from supervisors.address import Address
+from supervisors.address import LOCAL, Address, standing_for
 from supervisors.child import Child
 from supervisors.endpoint import Endpoint
 from supervisors.exits import Exit
-from supervisors.local_child import LOCAL
 from supervisors.local_ref import LocalRef
 from supervisors.process import Process
 from supervisors.signals import Down, MonitorRef
@@ -62,7 +61,7 @@ async def monitor(other: Any) -> Watcher:  # whatever names a process, local or 
         down.reason  # Exit("killed")
 
     Args:
-        other: A `Child`, an `Address`, a `LocalRef` or a Ray actor handle.
+        other: A `Child`, a `Supervisor`, an `Address`, a `LocalRef` or a Ray actor handle.
 
     Returns:
         The monitor, which is in place: an end that comes after this is seen with its reason, and whatever was gone
@@ -71,7 +70,7 @@ async def monitor(other: Any) -> Watcher:  # whatever names a process, local or 
     Raises:
         NotAProcess: It is nothing that can be watched.
     """
-    watcher = Watcher()
+    watcher, other = Watcher(), standing_for(other)
     if _is_local(other):
         await watcher._begin(local_links.outside(watcher), other)
     else:
@@ -86,6 +85,6 @@ def _is_local(other: Any) -> bool:
         case Child():
             return other.node == LOCAL
         case Address():
-            return other.incarnation == LOCAL
+            return other.is_local
         case _:
             return isinstance(other, LocalRef | Process)

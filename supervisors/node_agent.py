@@ -145,6 +145,8 @@ class NodeAgent:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(gone.wait(), self._beat.interval_s)
         self._tell_all("gone")
+        await asyncio.gather(*(writer.drain() for writer in self._writers.values()), return_exceptions=True)
+        os._exit(0)  # Ray leaves it alive, and nobody needs it
 
     def _tell_all(self, line: str) -> None:
         for watcher in self._writers:

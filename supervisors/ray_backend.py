@@ -9,31 +9,33 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import ray
 
+from supervisors import keeper
 from supervisors import messages as m
 from supervisors.backend import Report, TreeNode
 from supervisors.child import Child
 from supervisors.clock import Clock
+from supervisors.core import after_exit
 from supervisors.exits import KILLED, SHUTDOWN, Exit
 from supervisors.heartbeats import NodeBeat
 from supervisors.incarnation import incarnation
+from supervisors.ray_blank import blank
 from supervisors.ray_child import ChildActor
 from supervisors.ray_memory import Fenced, Kept, Ledger, RayShelf, child_path
+from supervisors.ray_places import Places
 from supervisors.ray_process import Begun, actor_class
 from supervisors.ray_remains import sweep
 from supervisors.ray_spares import Spares
 from supervisors.ray_vitals import Vitals
-from supervisors.ray_watch import DeathFeed, Process, actor_record, living_nodes
+from supervisors.ray_watch import DeathFeed, Process, actor_record, find_actor
 from supervisors.spec import GROUP_STRATEGIES, ChildSpec, Shutdown, SupervisorSpec
-from supervisors.spread import needs_of, place
 from supervisors.state import Memory
 
-_NODE_LABEL = "ray.io/node-id"
 _LAST_ANSWER_S = 0.5
 
 
@@ -63,7 +65,7 @@ class RayBackend:
         node_beat: NodeBeat | None = None,
     ) -> None:
         self._path, self._name, self._namespace = path, name, namespace
-        self._in_groups = False
+        self._in_groups = self._on_demand = False
         self._supervisor_class = supervisor_class
         self._clock = clock
         self.ledger = ledger
@@ -72,9 +74,10 @@ class RayBackend:
         self._feed = DeathFeed()
         self._is_open = self._is_closing = False
         self._actors: dict[tuple[str, int], ChildActor] = {}
-        self._avoided: set[str] = set()  # nodes that are lost or will be, though Ray's table may still have them
+        self.places = Places(clock)
+        self._given_up: defaultdict[str, list[str]] = defaultdict(list)  # names, by node
         self.vitals = Vitals(self, namespace, path, node_beat)
-        self._spares = Spares(self)
+        self.spares = Spares(self)
         self._classes: dict[Any, Any] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._node: str = ray.get_runtime_context().get_node_id()
@@ -85,18 +88,18 @@ class RayBackend:
         """Subscribe to deaths, unless `watch_deaths` has; follow those that were adopted."""
         self._report = report
         await self.watch_deaths()
-        adopted = [*self._actors.values(), *self._spares]
+        adopted = [*self._actors.values(), *self.spares]
         await self.vitals.open(self.ledger.term if self.ledger is not None else None, adopted)
         for actor in self._actors.values():
             self.spawn(self._follow(actor))
-            self._spares.want(actor)
-        self._spares.open()
+            self.spares.want(actor)
+        self.spares.open()
         for actor in adopted:
             await self.vitals.follow(actor)
 
     async def close(self) -> None:
         """End what is no child, and what nested supervisors left; unsubscribe."""
-        await self._spares.close()
+        await self.spares.close()
         self._is_closing = self._is_fenced = True
         if self.ledger is not None:
             await sweep(RayShelf(), self._namespace, self._path, itself=False)
@@ -131,12 +134,13 @@ class RayBackend:
 
     def supervise(self, spec: SupervisorSpec, updated: SupervisorSpec | None = None) -> None:
         """What the supervisor supervises from now on; `updated` is the same if `update_specs` said so."""
-        self._in_groups = spec.strategy in GROUP_STRATEGIES
+        self._in_groups, self._on_demand = spec.strategy in GROUP_STRATEGIES, spec.is_dynamic
+        self.spares.supervise(spec)
         self._updated = updated
 
     def kept(self) -> Kept:
         """All that is to be written."""
-        notes = [actor.note for actor in self._actors.values()] + self._spares.notes()
+        notes = [actor.note for actor in self._actors.values()] + self.spares.notes()
         return Kept(self._remember(), tuple(notes), self._updated)
 
     async def save(self) -> None:
@@ -154,40 +158,50 @@ class RayBackend:
         """The child of this key was terminated: so are its spares, and what a dead supervisor of it left."""
         if any(living == key for living, _ in self._actors):
             return
-        await self._spares.drop(key)
+        await self.spares.drop(key)
         if self.ledger is not None:
             await sweep(RayShelf(), self._namespace, child_path(self._path, key, id), itself=True)
 
     def spare_nodes(self) -> list[TreeNode]:
         """Spares, as nodes of a tree."""
-        return self._spares.nodes()
+        return self.spares.nodes()
 
     def note_node_lost(self, node: str) -> None:
         """Somebody knows that this node is gone, before Ray does: so is everything on it."""
-        self.avoid(node)
-        for actor in [*self._actors.values(), *self._spares]:
+        self.places.avoid(node)
+        for actor in [*self._actors.values(), *self.spares]:
             if actor.node == node and actor.handle is not None:
-                actor.kill(Exit("node_lost", node))
-                actor.note_death(Exit("node_lost", node))
-
-    def avoid(self, node: str) -> None:
-        """It will go away, or has: no child is to be placed there."""
-        self._avoided.add(node)
+                # No kill: Ray is told of the node, and so tells everybody that its actors were lost, not killed.
+                self._given_up[node].append(actor.name)
+                actor.lose(Exit("node_lost", node))
 
     def readmit(self, node: str) -> None:
-        """It was thought to be lost, and is a node like any other again."""
-        self._avoided.discard(node)
+        """It was thought to be lost, and is a node like any other again, without those that were given up."""
+        self.places.readmit(node)
+        for name in self._given_up.pop(node, ()):
+            handle = find_actor(name, self._namespace)
+            if handle is not None:
+                ray.kill(handle)
 
     @property
     def term(self) -> int:
         """What orders to children carry: that of the supervisor's life, 0 in a tree that ends with its top."""
         return self.ledger.term if self.ledger is not None else 0
 
+    def siblings(self, actor: ChildActor) -> Counter[str]:
+        """How many others run, or are about to, on each node; a spare avoids spares and its child first."""
+        nodes = Counter(other.node for other in self._actors.values() if other is not actor and other.node)
+        if actor.kind == "spare":
+            mates = [*self.spares, *(other for other in self._actors.values() if other.key == actor.key)]
+            for node in (mate.node for mate in mates if mate is not actor and mate.node):
+                nodes[node] += 1 + len(self._actors)
+        return nodes
+
     def adopt(self, actor: ChildActor) -> None:
         """Take over a living child of the supervisor's former life."""
         actor.started = True
         if actor.kind == "spare":
-            self._spares.adopt(actor)
+            self.spares.adopt(actor)
         else:
             self._actors[actor.key, actor.instance] = actor
 
@@ -234,37 +248,27 @@ class RayBackend:
 
     def _create(self, actor: ChildActor) -> Any:
         spec, name = actor.spec, actor.name
-        args, kwargs, options = spec.args, dict(spec.kwargs), dict(spec.options)
+        (args, kwargs), options = ((), {}) if actor.is_blank else actor.arguments, dict(spec.options)
         durable = self.ledger is not None
         if isinstance(spec.start, SupervisorSpec):
             args = (spec.start, self.path_of(actor.key, spec), name, self._namespace, durable)
             options = {"num_cpus": 0, "max_concurrency": 1000} | options
-        if spec.pass_name:
-            kwargs["name"] = name
         options |= self._placement(actor) | {"lifetime": "detached" if durable else "non_detached", "max_restarts": 0}
-        return self._class(spec.start).options(**options, name=name, namespace=self._namespace).remote(*args, **kwargs)
+        return (
+            self._class(spec.start, actor.is_blank)
+            .options(**options, name=name, namespace=self._namespace)
+            .remote(*args, **kwargs)
+        )
 
-    def _class(self, start: Any) -> Any:
+    def _class(self, start: Any, is_blank: bool) -> Any:
         cls = self._supervisor_class if isinstance(start, SupervisorSpec) else start
-        if cls not in self._classes:
-            self._classes[cls] = actor_class(cls)
-        return self._classes[cls]
+        if (cls, is_blank) not in self._classes:
+            self._classes[cls, is_blank] = actor_class(blank(cls) if is_blank else cls)
+        return self._classes[cls, is_blank]
 
     def _placement(self, actor: ChildActor) -> dict[str, Any]:
-        """The node with the fewest siblings, if it is to be that; should it be gone by then, any with the labels.
-
-        Ray's own soft node affinity is of no use: actors that need no CPU go anywhere.
-        """
-        spec = actor.spec
-        labels = {**(spec.options.get("label_selector") or {}), **spec.node_labels}
-        options: dict[str, Any] = {"label_selector": labels} if labels else {}
-        if spec.anti_affinity and not {"scheduling_strategy", "fallback_strategy"} & set(spec.options):
-            siblings = Counter(other.node for other in self._actors.values() if other is not actor and other.node)
-            nodes = [node for node in living_nodes() if node.id not in self._avoided]
-            actor.node = place(nodes, siblings, labels, needs_of(spec.options))
-            if actor.node:
-                options["label_selector"] = {**labels, _NODE_LABEL: actor.node}
-                options["fallback_strategy"] = [{"label_selector": labels}]
+        siblings = self.siblings(actor) if actor.spec.anti_affinity else {}
+        options, actor.node = self.places.choose(actor.spec, siblings)
         return options
 
     async def _live(self, actor: ChildActor) -> None:
@@ -273,7 +277,7 @@ class RayBackend:
             started = m.Started(actor.key, actor.instance, self.child_of(actor, begun.info))
             actor.has_started()
             self._tell(started)
-            self._spares.want(actor)
+            self.spares.want(actor)
             await self._follow(actor)
             return
         if actor.handle is not None:
@@ -289,7 +293,7 @@ class RayBackend:
     async def _begun(self, actor: ChildActor) -> Begun:
         """Make it, or let it be a spare, and start it."""
         try:
-            spare = self._spares.take(actor)
+            spare = self.spares.take(actor)
             if spare is None:
                 await self.make(actor)
             else:
@@ -323,18 +327,25 @@ class RayBackend:
             self.spawn(self._await_exit(actor))
         reason = await actor.dead
         if reason.kind == "node_lost":
-            self.avoid(actor.node)
+            self.places.avoid(actor.node)
         await actor.process.wait_gone()
+        keeper.release(actor.handle._actor_id.hex())
         if actor.is_nested and self.ledger is not None and self._is_over(actor):
             await sweep(RayShelf(), self._namespace, self.path_of(actor.key, actor.spec), itself=True)
-        if self._is_over(actor) and not self._in_groups:
-            await self._spares.drop(actor.key)
+        if self._needs_no_spare(actor, reason):
+            await self.spares.drop(actor.key)
         del self._actors[actor.key, actor.instance]
         self._tell(m.Exited(actor.key, actor.instance, reason))
 
     def _is_over(self, actor: ChildActor) -> bool:
         """Whether what is below it is not for the next incarnation: it was ended, or there will be none."""
         return actor.asked or self._in_groups or actor.spec.restart == "temporary"
+
+    def _needs_no_spare(self, actor: ChildActor, reason: Exit) -> bool:
+        """Where children are started on demand, nobody can restart one by hand."""
+        if self._in_groups or self._is_over(actor):
+            return not self._in_groups
+        return self._on_demand and after_exit(actor.spec.restart, reason) != "restart"
 
     async def _await_exit(self, actor: ChildActor) -> None:
         """It tells why it goes; the kill spares the quarter of a second that leaving takes Ray."""

@@ -13,7 +13,7 @@ from ray.exceptions import RayActorError, RayTaskError
 from supervisors.child import Child
 from supervisors.errors import SupervisorError
 from supervisors.exits import KILLED, SHUTDOWN, Exit
-from supervisors.ray_memory import Fenced, Note, NoteKind
+from supervisors.ray_memory import Fenced, Note, NoteKind, Pattern
 from supervisors.ray_process import Begun, is_process
 from supervisors.ray_watch import Process
 from supervisors.spec import BRUTAL_KILL, INFINITY, ChildSpec, Shutdown, SupervisorSpec
@@ -41,18 +41,27 @@ class ChildActor:
     Attributes:
         handle: Ray's; None until the actor is made.
         dead: Is set when Ray, or whoever knows of its node's loss, says that it is dead.
-        reason: Why we ended it, if we did: we know better than Ray.
         asked: Whether its supervisor is ending it.
         node: Where it runs, or is meant to; empty while nobody knows.
         child: What its supervisor shows, once it has started.
-        ready: A spare whose class is constructed.
+        ready: A spare that is up.
+        pattern: What a spare was made after; one that was taken has it still.
     """
 
-    def __init__(self, key: str, instance: int, spec: ChildSpec, name: str, kind: NoteKind = "child") -> None:
+    def __init__(
+        self,
+        key: str,
+        instance: int,
+        spec: ChildSpec,
+        name: str,
+        kind: NoteKind = "child",
+        pattern: Pattern | None = None,
+    ) -> None:
         self.key, self.instance, self.spec, self.name, self.kind = key, instance, spec, name, kind
+        self.pattern = pattern
         self.handle: Any = None
         self.dead: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
-        self.reason: Exit | None = None
+        self._reasons: list[Exit] = []
         self.started = self.asked = self.ready = False
         self.node = ""
         self.child: Child | None = None
@@ -62,7 +71,22 @@ class ChildActor:
     def note(self) -> Note:
         """What the supervisor's memory keeps of it."""
         actor_id = self.handle._actor_id.hex() if self.handle is not None else ""
-        return Note(self.kind, self.key, self.instance, self.name, actor_id, self.child)
+        return Note(self.kind, self.key, self.instance, self.name, actor_id, self.child, self.pattern)
+
+    @property
+    def reason(self) -> Exit | None:
+        """Why we ended it, if we did: we know better than Ray."""
+        return self._reasons[0] if self._reasons else None
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether its class is, or was, constructed only after its process was up."""
+        return self.pattern is not None and self.pattern.blank
+
+    @property
+    def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Those of its constructor."""
+        return self.spec.args, {**self.spec.kwargs, **({"name": self.name} if self.spec.pass_name else {})}
 
     @property
     def is_nested(self) -> bool:
@@ -87,17 +111,23 @@ class ChildActor:
 
     def condemn(self, why: str) -> None:
         """It is about to be killed by somebody who knows why."""
-        self.reason = self.reason or Exit("killed", why)
+        self._reasons.append(Exit("killed", why))
+
+    def lose(self, reason: Exit) -> None:
+        """It counts as dead, whatever it does where it is."""
+        self._reasons.append(reason)
+        self.note_death(reason)
 
     def kill(self, reason: Exit) -> None:
         """End it; the first reason counts."""
-        self.reason = self.reason or reason
+        self._reasons.append(reason)
         if self.handle is not None:
             ray.kill(self.handle)
 
     def take(self, spare: ChildActor) -> None:
         """Be that spare from now on."""
-        self.handle, self.name, self.dead = spare.handle, spare.name, spare.dead
+        self.handle, self.name, self.dead, self._reasons = spare.handle, spare.name, spare.dead, spare._reasons
+        self.pattern = spare.pattern
         self.node, self.process, self.ready = spare.node, spare.process, True
 
     async def start(self, vitals: Vitals, term: int) -> Begun:
@@ -112,6 +142,8 @@ class ChildActor:
             return Begun(failed=Exit("init_failed", f"not started within {timeout_s:g} s"))
         except RayActorError as error:
             return Begun(failed=_init_error(error) or await self.dead)
+        except RayTaskError as error:
+            return Begun(failed=Exit("init_failed", f"{type(error.cause).__name__}: {error.cause}"))
         except Exception as error:  # what Ray raises for options it cannot fulfil
             return Begun(failed=Exit("init_failed", f"{type(error).__name__}: {error}"))
 
@@ -130,6 +162,10 @@ class ChildActor:
     async def _begin(self, vitals: Vitals, term: int) -> Begun:
         if not self.ready:
             await vitals.begin(self)
+        if self.is_blank:
+            args, kwargs = self.arguments
+            await self.handle.supervised_construct.remote(*args, **kwargs)
+        await self._take_name()
         if self.is_nested:
             error: SupervisorError | None = await self.handle.ready.remote(term)
             return Begun(failed=Exit("init_failed", str(error)) if error else None)
@@ -138,6 +174,12 @@ class ChildActor:
             return begun
         return Begun()
 
+    async def _take_name(self) -> None:
+        """Raises what a registry does."""
+        if self.spec.via is not None:
+            self.spec.via.check("ray")
+            await self.spec.via.hold(self.handle)
+
     def heed(self, term: int) -> None:
         """Tell one that was adopted whose orders count from now on; a plain class gets none that could be refused."""
         if self.says_why:
@@ -145,11 +187,14 @@ class ChildActor:
 
     async def has_begun(self) -> bool:
         """Whether its start went well, for one whose supervisor did not live to see it."""
-        if not is_process(self.spec.start):
-            return True
         try:
+            if self.is_blank and not await within(self.handle.supervised_is_constructed.remote(), _ASK_TIMEOUT_S):
+                return False
+            await within(self._take_name(), _ASK_TIMEOUT_S)
+            if not is_process(self.spec.start):
+                return True
             begun: Begun | None = await within(self.handle.supervised_has_begun.remote(), _ASK_TIMEOUT_S)
-        except (TimeoutError, RayActorError):
+        except (TimeoutError, RayActorError, SupervisorError):
             return False
         return begun is not None and not begun.ignored and begun.failed is None
 

@@ -15,7 +15,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
+import signal
+import threading
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import ray
@@ -34,8 +38,29 @@ def begin_beating(_actor: object, interval_s: float, mark: bytes) -> tuple[int, 
         os.environ[VARIABLE] = mark.decode()
     if os.getpgrp() != os.getpid():
         os.setpgid(0, 0)
+    _end_with(os.getppid())
     node: str = ray.get_runtime_context().get_node_id()
     return os.getpid(), node
+
+
+@cache
+def _end_with(manager: int) -> None:
+    """End this process and its group as soon as its node's manager does: Ray leaves some of them alive.
+
+    One that was frozen with its node, and wakes up when the node is given up, would be a twin of its successor.
+    """
+    try:
+        descriptor = os.pidfd_open(manager)
+    except OSError:  # a container's first process has no parent that could be seen
+        return
+
+    def wait() -> None:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        poll.poll()
+        os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=wait, name="manager", daemon=True).start()
 
 
 class RayHeart:

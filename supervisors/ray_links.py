@@ -239,7 +239,8 @@ class RayLinks:
 
     async def _hear(self, address: Address, ask: Any) -> None:  # a method of a Ray handle
         try:
-            reason: Exit = await ask.remote()
+            # One that Ray runs again is asked again, before anything else can end it.
+            reason: Exit = await ask.options(max_task_retries=-1).remote()
         except RayActorError:
             return  # the feed tells
         self._gone(address, reason)
@@ -254,8 +255,7 @@ class RayLinks:
 
     def _gone(self, address: Address, reason: Exit) -> None:
         peer = self._peers.get(address)
-        if reason.kind != "noconnection":
-            keeper.release(address.incarnation)
+        keeper.release(address.incarnation)
         for watcher in list(peer.watchers) if peer is not None else ():
             watcher.gone(address, reason)
 

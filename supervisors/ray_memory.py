@@ -22,7 +22,7 @@ from ray import cloudpickle
 from ray.exceptions import RpcError
 
 from supervisors.child import Child
-from supervisors.spec import SupervisorSpec
+from supervisors.spec import ChildSpec, SupervisorSpec
 from supervisors.state import Memory
 
 log = logging.getLogger(__name__)
@@ -93,6 +93,21 @@ class RayShelf:
 
 
 @dataclass(frozen=True, slots=True)
+class Pattern:
+    """What a spare is made after.
+
+    Args:
+        key: Of the child that it is for; empty if it is for any child of that specification.
+        spec: That specification; of a blank one without the arguments.
+        blank: Whether its class is constructed only when it is taken.
+    """
+
+    key: str
+    spec: ChildSpec
+    blank: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """An incarnation that may live.
 
@@ -103,6 +118,7 @@ class Note:
         name: Its registered name.
         actor_id: Ray's, in hex, once the actor is made.
         child: Once it has started.
+        pattern: Of one that is a spare, or was.
     """
 
     kind: NoteKind
@@ -111,6 +127,7 @@ class Note:
     name: str
     actor_id: str = ""
     child: Child | None = None
+    pattern: Pattern | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ from supervisors.keeper import on_release
 from supervisors.process import Process
 from supervisors.ray_memory import _NAMESPACE as SHELF
 from supervisors.ray_memory import RayShelf
+from supervisors.ray_nodes import node_watch
 from supervisors.ray_watch import DeathFeed, find_actor, is_alive, is_dead, record_of
 from supervisors.registry_copy import Copy
 from supervisors.registry_core import Directory
@@ -54,11 +55,16 @@ def keeper_spec(home: str, **options: Any) -> ChildSpec:
 
 
 class RegistryActor:
-    """The keeper's process. What survives a crash of it: everything; see `RegistryServer` and `Journal`."""
+    """The keeper's process. What survives a crash of it: everything; see `RegistryServer` and `Journal`.
+
+    It watches the other nodes by itself: who was on a lost one holds nothing as soon as the loss is known, which is
+    long before Ray would tell.
+    """
 
     def __init__(self, home: str) -> None:
         self._home = home
         self._feed = DeathFeed()
+        self._nodes = node_watch(lost=self._node_lost, back=self._node_back)
         loop = asyncio.get_running_loop()
         self._server: asyncio.Future[RegistryServer] = loop.create_future()
         self._task = loop.create_task(self._run())
@@ -79,11 +85,25 @@ class RegistryActor:
         """Whoever finds out first that a node is lost may say so."""
         (await asyncio.shield(self._server)).node_lost(node)
 
+    async def wait_heard(self, timeout_s: float) -> frozenset[str]:
+        """See `NodeWatch.wait_heard`: only the loss of a node that was heard is known at once."""
+        await asyncio.shield(self._server)
+        return await self._nodes.wait_heard(timeout_s)
+
     async def terminate(self, reason: str) -> None:
         """Send those who wait away; the books stay where the next life reads them."""
         self._task.cancel()
         await asyncio.wait({self._task})
+        if self._server.done():
+            await self._nodes.close()
         await self._feed.close()
+
+    def _node_lost(self, node: str) -> None:
+        self._server.result().node_lost(node)
+
+    def _node_back(self, node: str) -> None:
+        # Who was there is fenced; who starts there from now on is as good as any.
+        self._nodes.readmit(node)
 
     async def _run(self) -> None:
         try:
@@ -93,6 +113,7 @@ class RegistryActor:
             journal = Journal(RayShelf(), me.ray_namespace, self._home, me.name)  # type: ignore[union-attr]
             server = RegistryServer(journal, _Living(self._feed))
             self._server.set_result(server)
+            await self._nodes.open()
             await server.run()
         except Exception:
             # The next life reads what is written; this one must not answer from what it believes.
@@ -140,6 +161,10 @@ class _Living:
             told.remove(died)
         return False
 
+    async def is_over(self, who: Holder) -> bool:
+        """See `Watch`."""
+        return is_dead(await record_of(who.address.incarnation))
+
     def _dead(self, actor_id: str) -> None:
         for died in self._told.pop(actor_id, []):
             died()
@@ -176,7 +201,8 @@ class RayKeeper:
         self._token, self._numbers = secrets.token_hex(8), count(1)
         self._outbox: list[tuple[Operation, asyncio.Future[tuple[Version, Any]]]] = []
         self._sending: asyncio.Task[None] | None = None
-        on_release(lambda incarnation: self._copy.release(lambda who: who.address.incarnation == incarnation))
+        self._ends: set[asyncio.Task[Any]] = set()
+        on_release(self._release)
         self._following = asyncio.get_running_loop().create_task(self._follow())
 
     @property
@@ -234,6 +260,15 @@ class RayKeeper:
         except RayActorError as error:
             self._handles.pop(who.address.incarnation, None)
             raise ChildGone(who.address.name, Exit("noproc", type(error).__name__)) from error
+
+    def _release(self, incarnation: str) -> None:
+        """Here it is over, and the keeper is told before anything that this process asks for from now on."""
+        over = {who for who in self._copy.directory.holders() if who.address.incarnation == incarnation}
+        self._copy.release(over.__contains__)
+        for who in over:
+            told = asyncio.get_running_loop().create_task(self._ask(Died(who)))
+            self._ends.add(told)
+            told.add_done_callback(self._ends.discard)
 
     def _handle(self, address: Address) -> Any:
         handle = self._handles.get(address.incarnation) or find_actor(address.name, address.namespace)

@@ -53,6 +53,8 @@ class Adoption:
 
     async def run(self) -> m.Init:
         """Look for each incarnation that the memory names. Raises Fenced."""
+        for key in self._current.keys() & self._specs.keys():
+            self._backend.spares.expect(key, self._specs[key])
         await self._backend.watch_deaths()
         await asyncio.gather(*map(self._look, self._kept.notes))
         return m.Init(self._found, self._lost)
@@ -80,10 +82,13 @@ class Adoption:
 
     def _actor_of(self, note: Note) -> ChildActor | None:
         """None for one that has been replaced, or that nobody wants any more."""
-        spec, old = self._specs.get(note.key), self._current.get(note.key)
-        if spec is None or (note.kind == "child" and (old is None or old.instance != note.instance)):
-            return None
-        return ChildActor(note.key, note.instance, spec, note.name, note.kind)
+        if note.kind == "spare":
+            is_known = note.pattern is not None and self._backend.spares.can_adopt(note.pattern)
+            spec = note.pattern.spec if note.pattern is not None and is_known else None
+        else:
+            old = self._current.get(note.key)
+            spec = self._specs.get(note.key) if old is not None and old.instance == note.instance else None
+        return ChildActor(note.key, note.instance, spec, note.name, note.kind, note.pattern) if spec else None
 
     async def _take(self, actor: ChildActor, note: Note) -> None:
         await self._backend.locate(actor)

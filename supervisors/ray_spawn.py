@@ -58,7 +58,7 @@ async def spawn(
 
 async def _begun(handle: Any) -> Begun:
     try:
-        begun: Begun = await handle.supervised_begin.remote()
+        begun: Begun = await handle.supervised_begin.remote(0)
     except RayActorError as error:
         return Begun(failed=Exit("init_failed", str(error)))
     return begun

@@ -20,6 +20,7 @@ from supervisors.clock import SystemClock
 from supervisors.errors import AlreadyStarted, CallTimeout, SupervisorDown, SupervisorError
 from supervisors.exits import Exit
 from supervisors.incarnation import incarnation
+from supervisors.process import LINGER_S
 from supervisors.ray_backend import RayBackend
 from supervisors.ray_child import within
 from supervisors.ray_events import Batch, Journal, RayHappenings
@@ -65,6 +66,8 @@ class SupervisorActor:
         loop = asyncio.get_running_loop()
         self._serving: asyncio.Future[Server] = loop.create_future()
         self._over: asyncio.Future[m.Leave] = loop.create_future()
+        self._last_word: asyncio.Future[Exit] = loop.create_future()
+        self._is_watched = False
         self._task = loop.create_task(self._run())
 
     async def heed(self, term: int) -> None:
@@ -116,6 +119,11 @@ class SupervisorActor:
         """Wait until the supervisor is over: why."""
         return (await asyncio.shield(self._over)).reason
 
+    async def supervised_last_word(self) -> Exit:
+        """Wait until it is over, as those do who monitor it: why. They hear it before its parent does, who kills it."""
+        self._is_watched = True
+        return await asyncio.shield(self._last_word)
+
     async def leave(self) -> None:
         """End this process when the answers on their way have been sent."""
         ray.actor.exit_actor()  # type: ignore[no-untyped-call]
@@ -139,6 +147,7 @@ class SupervisorActor:
         except Exception:
             log.exception("supervisor %s cannot begin", self._name)
             os._exit(1)  # whoever started it decides
+        await self._tell_watchers(leave.reason)
         self._over.set_result(leave)
         failed_again = leave.error is not None and self._durable and self._top and await _was_restarted()
         if self._durable and self._top and (leave.gave_up or failed_again):
@@ -168,6 +177,14 @@ class SupervisorActor:
             await sweep(RayShelf(), self._namespace, self._path, itself=True)
         await self._backend.ledger.take_term()
         return await self._backend.ledger.recall()
+
+    async def _tell_watchers(self, reason: Exit) -> None:
+        self._last_word.set_result(reason)
+        if self._is_watched:
+            # A call to oneself comes back when the answers before it are on their way.
+            with contextlib.suppress(TimeoutError):
+                me = ray.get_runtime_context().current_actor
+                await within(me.supervised_last_word.remote(), LINGER_S)
 
     def _depart(self) -> None:
         ray.get_runtime_context().current_actor.leave.remote()

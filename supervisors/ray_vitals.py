@@ -50,7 +50,7 @@ class Vitals:
         self._owner = _owner(f"{segment(namespace)}|{path}")
         self._here: str = ray.get_runtime_context().get_node_id()
         self._nodes = node_watch(
-            lost=backend.note_node_lost, back=self._readmit, draining=backend.avoid, options=node_beat
+            lost=backend.note_node_lost, back=self._readmit, draining=backend.places.avoid, options=node_beat
         )
         self._hearts = RayHearts(self._nodes)
         self._is_far = False

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from supervisors.entries import KEYS, Add, Entry, Event, Holder, Keys, Open, Operation, Remove, SetMeta, Update
-from supervisors.errors import BadSpec, NotRegistered, SupervisorError
+from supervisors.errors import AlreadyRegistered, BadSpec, NotRegistered, SupervisorError
 from supervisors.keeper import CALL_TIMEOUT_S, Backend, Keeper, find_keeper
 from supervisors.registry_core import Table
 from supervisors.spec import ChildSpec, check_text
@@ -250,7 +250,7 @@ class Registry:
 
 @dataclass(frozen=True, slots=True)
 class Via:
-    """A name that stands for whoever holds it: given to a child it registers with it, given to a caller it calls it.
+    """A name that stands for whoever holds it: as a child's `via` it is that child's, given to a caller it calls it.
 
     Args:
         registry: The registry's name.
@@ -279,6 +279,29 @@ class Via:
     async def register(self, who: Any = None) -> Entry:
         """What a process does in its `init`, or whoever started it for it. Raises as `Registry.register`."""
         return await (await self.open()).register(self.key, self.value, who=who)
+
+    async def hold(self, who: Any = None) -> Entry:
+        """As `register`; nothing if the process has the name already."""
+        registry = await self.open()
+        holder = await registry.holder(who)
+        try:
+            return self._held(registry, holder) or await registry.register(self.key, self.value, who=holder)
+        except AlreadyRegistered as taken:
+            # Perhaps by what it asked for before, which it had not heard of here.
+            if taken.holder != holder or (held := self._held(registry, holder)) is None:
+                raise
+            return held
+
+    def _held(self, registry: Registry, holder: Holder) -> Entry | None:
+        return next((entry for entry in registry.lookup(self.key) if entry.who == holder), None)
+
+    def check(self, backend: Backend) -> None:
+        """Whether it is a name for children of that backend. Raises BadSpec."""
+        if self.backend != backend:
+            raise BadSpec(
+                f"A name with backend={self.backend!r} is not accepted for a child with backend={backend!r}; "
+                "open the registry with the backend of the supervisor."
+            )
 
     async def whereis(self) -> Holder | None:
         """Who holds the name now."""

@@ -44,6 +44,10 @@ class Watch(Protocol):
         """Whether this very life is going on; if so, `died` is called once when it ends."""
         ...
 
+    async def is_over(self, who: Holder) -> bool:
+        """Whether that life, which was alive, is over."""
+        ...
+
 
 class RegistryServer:
     """The truth.
@@ -134,6 +138,7 @@ class RegistryServer:
     async def _commit(self) -> None:
         batch, self._pending = self._pending, []
         self._taken = batch
+        batch = [([Died(who) for who in await self._over(self._rivals(batch))], None), *batch]
         adders = {op.entry.who for ops, _ in batch for op in ops if isinstance(op, Add)}
         dead = await self._meet(adders - self._watched)
         changes: list[Change] = []
@@ -145,6 +150,19 @@ class RegistryServer:
         for (_, done), given in zip(batch, answers, strict=True):
             if done is not None and not done.done():
                 done.set_result((self.version, given))
+
+    def _rivals(self, batch: list[_Asked]) -> list[Holder]:
+        """Who holds a unique key that another process asks for."""
+        adds = [operation for operations, _ in batch for operation in operations if isinstance(operation, Add)]
+        books = self._directory.books
+        tables = [(books[add.book], add.entry) for add in adds if add.book in books]
+        held = {(e.who, new.who) for table, new in tables if table.keys == "unique" for e in table.lookup(new.key)}
+        return sorted({who for who, new in held if who.process != new.process}, key=str)
+
+    async def _over(self, holders: list[Holder]) -> list[Holder]:
+        """Those of them that are over, even if the news has not come yet: they keep nobody from a key."""
+        over = await asyncio.gather(*map(self._watch.is_over, holders))
+        return [who for who, is_over in zip(holders, over, strict=True) if is_over]
 
     def _perform(self, operation: Operation, dead: set[Holder], changes: list[Change]) -> Any:
         if isinstance(operation, Add) and operation.entry.who in dead:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 from supervisors.backoff import Backoff
+from supervisors.entries import Keys
 from supervisors.errors import BadSpec
 from supervisors.exits import Exit
 from supervisors.heartbeats import Heartbeat, NodeBeat
@@ -73,6 +74,39 @@ def _seconds_or(where: str, value: object, words: tuple[str, ...], *, least: flo
         return
     accepted = " or ".join((f"a number of seconds from {least:g}", *words))
     raise BadSpec(f"{where}={value!r} is not accepted; give {accepted}.")
+
+
+@runtime_checkable
+class Name(Protocol):
+    """A name in a registry: see `Via`, which is one."""
+
+    @property
+    def registry(self) -> str:
+        """The registry's name."""
+        ...
+
+    @property
+    def key(self) -> Hashable:
+        """The key in it."""
+        ...
+
+    @property
+    def value(self) -> Any:
+        """What is found with it."""
+        ...
+
+    @property
+    def keys(self) -> Keys:
+        """Of which kind the registry's keys are."""
+        ...
+
+    def check(self, backend: Literal["local", "ray"]) -> None:
+        """Whether children of that backend can have it. Raises BadSpec."""
+        ...
+
+    async def hold(self, who: Any) -> Any:  # what names a process is the backend's own
+        """Give it to a process that does not have it. Raises what a registry does."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,11 +227,17 @@ class ChildSpec:
         start_timeout_s: Seconds until a start that has not finished is given up, or `"infinity"`.
             None is 60 for a worker, `"infinity"` for a supervisor.
         backoff: How long to wait before a restart; None restarts at once, as OTP does.
-        spares: How many started but idle instances to keep, one of which a restart takes over.
+        spares: How many processes to keep that are up and idle, one of which a start takes over in milliseconds: of a
+            child that is declared as many of its own, constructed with its arguments. Where children are started on
+            demand: as many for all whose specifications differ in `id`, `args` and `kwargs` alone, constructed for
+            those without arguments of their own (beside a template's); for others `__init__` runs when one is taken.
+            With `anti_affinity` they are spread over the nodes. Each is a process that takes memory.
         anti_affinity: Prefer the node that runs the fewest of its siblings.
         node_labels: Only nodes with these labels will do.
         heartbeat: When it is silent, and what the system says of its process shows that it hangs, it is killed and
             counts as `killed`. None: hanging is its own business, as in OTP. Only deaths are noticed then.
+        via: A name in a registry, `registry.via(key, value)`: each incarnation has it before its start is over, and
+            before its `init` begins; a start whose key is taken fails.
 
     Raises:
         BadSpec: A value is not accepted, or two do not go together.
@@ -222,6 +262,7 @@ class ChildSpec:
     anti_affinity: bool = False
     node_labels: Mapping[str, str] = field(default_factory=dict)
     heartbeat: Heartbeat | None = None
+    via: Name | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "args", _listed("args", self.args))
@@ -244,6 +285,8 @@ class ChildSpec:
             raise BadSpec(f"backoff={self.backoff!r} is not accepted; give a Backoff, or None.")
         if self.heartbeat is not None and not isinstance(self.heartbeat, Heartbeat):
             raise BadSpec(f"heartbeat={self.heartbeat!r} is not accepted; give a Heartbeat, or None.")
+        if self.via is not None and not isinstance(self.via, Name):
+            raise BadSpec(f"via={self.via!r} is not accepted; give a name such as registry.via(key), or None.")
         _whole("spares", self.spares)
         if self.start_timeout_s is not None:
             _seconds_or("start_timeout_s", self.start_timeout_s, (INFINITY,), least=0.001)
@@ -263,6 +306,8 @@ class ChildSpec:
                     f"Child {self.id!r} is temporary and never restarted, which does not go with {where}; "
                     "accepted: 'permanent', 'transient'."
                 )
+        if self.spares and isinstance(self.start, SupervisorSpec):
+            raise BadSpec(f"Child {self.id!r} starts a SupervisorSpec, which does not go with spares; accepted: 0.")
         if self.type == "worker" and isinstance(self.start, SupervisorSpec):
             raise BadSpec(f"Child {self.id!r} starts a SupervisorSpec and is no worker; accepted: 'supervisor'.")
 

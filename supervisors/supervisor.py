@@ -7,12 +7,12 @@ from typing import Any, Final, Protocol, cast
 
 from supervisors import local_supervisor
 from supervisors import messages as m
+from supervisors.address import LOCAL, Address
 from supervisors.backend import TreeNode
 from supervisors.child import Child, ChildInfo, Counts
 from supervisors.errors import BadSpec, SupervisorError
 from supervisors.exits import Exit
 from supervisors.heartbeats import NodeBeat
-from supervisors.local_child import LOCAL
 from supervisors.observe import Happening
 from supervisors.spec import AutoShutdown, ChildSpec, Strategy, SupervisorSpec, check_text
 
@@ -64,6 +64,14 @@ class Supervisor:
     def name(self) -> str:
         """The name that it is registered under."""
         return self._link.name
+
+    @property
+    def address(self) -> Address:
+        """Its process, for `monitor`, which takes the handle as well."""
+        if isinstance(self._link, local_supervisor.LocalLink):
+            return self._link.address
+        link: Any = self._link  # Ray's, whose module is imported only where supervisors of actors are
+        return Address(link.name, link._namespace, link._handle._actor_id.hex())
 
     @classmethod
     async def start(

@@ -15,15 +15,15 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster
 
-from supervisors import ChildSpec, Exit, Process, Supervisor
+from supervisors import ChildSpec, Exit, Process, Supervisor, SupervisorSpec
 from supervisors.address import Address
 from supervisors.child import Child
-from supervisors.errors import NotAProcess, StartError
+from supervisors.errors import NotAProcess, StartError, SupervisorDown
 from supervisors.monitors import monitor
 from supervisors.ray_links import Letter
 from supervisors.ray_spawn import spawn
 from supervisors.signals import Down, ExitSignal
-from tests.cluster.supervisors.actors import WAIT_S, Worker, gone, handle, sigkill
+from tests.cluster.supervisors.actors import WAIT_S, Worker, another, eventually, gone, handle, living, sigkill, worker
 
 BOOM = Exit("crash", "ValueError: boom")
 NO_CPU = {"num_cpus": 0}
@@ -219,6 +219,53 @@ def test_children_of_a_supervisor_link_by_their_child_and_end_with_shutdown_when
         await sup.stop()
 
     run(story)
+
+
+def test_a_supervisor_that_gives_up_says_so_to_those_who_watch_it() -> None:
+    """Nested, by its child and its handle, before its parent kills it; and at the top."""
+
+    async def story() -> None:
+        spec = SupervisorSpec(max_restarts=0, children=(worker("a"),))
+        top = await Supervisor.start(max_restarts=0, children=[ChildSpec("nested", start=spec)])
+        child = await living(top, "nested")
+        nested = await Supervisor.of(child)
+        (c,) = await probes(True)
+        ref = await c.monitor.remote(nested)
+        watchers = [await monitor(what) for what in (child, nested, top)]
+        sigkill((await living(nested, "a")).pid)
+        downs = [await watcher.down(WAIT_S) for watcher in watchers]
+        assert [down.reason.kind for down in downs] == ["shutdown"] * 3
+        assert await c.told.remote() == Down(ref, nested.address, downs[0].reason)
+        assert (await (await monitor(nested)).down(WAIT_S)).reason == Exit("noproc")
+
+    run(story)
+
+
+def test_a_supervisor_that_is_killed_is_told_of_and_one_that_ray_runs_again_is_not_gone() -> None:
+    """Its parent starts another one; a detached top goes on, and says `shutdown` when it is stopped."""
+
+    async def story() -> None:
+        nested = ChildSpec("nested", start=SupervisorSpec())
+        top = await Supervisor.start(name="top", detached=True, children=[nested], options={"num_cpus": 0})
+        child = await living(top, "nested")
+        end, last = await monitor(child), await monitor(top)
+        sigkill(child.pid)
+        assert (await end.down(WAIT_S)).reason == Exit("killed")
+        await another(top, child)
+        before = await top.tree()
+        sigkill(before["pid"])
+        await eventually(lambda: _another_life(before["pid"]))
+        await top.stop()
+        assert (await last.down(WAIT_S)).reason == Exit("shutdown")
+
+    run(story)
+
+
+async def _another_life(pid: int) -> bool:
+    try:
+        return bool((await (await Supervisor.find("top")).tree(timeout_s=5))["pid"] != pid)
+    except SupervisorDown:
+        return False
 
 
 def test_what_does_not_come_up_is_a_start_error() -> None:

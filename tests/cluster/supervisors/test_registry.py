@@ -237,15 +237,16 @@ def test_a_stale_twin_neither_answers_for_a_name_nor_takes_it_back() -> None:
     told(story)
 
 
-def test_who_is_told_of_an_end_here_finds_no_name_of_it() -> None:
-    """Also if the keeper has not heard of that end."""
+def test_who_is_told_of_an_end_here_finds_no_name_of_it_and_may_give_it_away() -> None:
+    """Also if the keeper has not heard of that end: it hears of it first."""
 
     async def story(supervisor: Supervisor, names: Registry) -> None:
-        child = await started(supervisor, worker("plain", Worker))
+        child, other = [await started(supervisor, worker(id_, Worker)) for id_ in ("plain", "other")]
         entry = await names.register("k", who=child)
         release(entry.who.address.incarnation)
         with pytest.raises(NotRegistered):
             await names.call("k", "name")
+        assert await names.register("k", who=other) in names.lookup("k")
         await supervisor.terminate_child("plain")
         with pytest.raises(ChildGone):
             await names._keeper.call(entry.who, "name", (), {})

@@ -145,6 +145,11 @@ def test_a_nested_supervisor_is_no_worker() -> None:
     assert ChildSpec("sup", start=Worker, type="supervisor").is_supervisor
 
 
+def test_a_nested_supervisor_has_no_spares() -> None:
+    """A second one of its path would take its children over."""
+    assert "which does not go with spares" in refusal(ChildSpec, "sup", start=SupervisorSpec(), spares=1)
+
+
 def test_a_worker_has_five_seconds_to_stop_and_a_minute_to_start() -> None:
     """OTP's default for workers."""
     worker = spec_of("a")

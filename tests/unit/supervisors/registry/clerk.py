@@ -75,6 +75,9 @@ class Morgue:
         self.watching[who] = died
         return who not in self.dead
 
+    async def is_over(self, who: Holder) -> bool:
+        return who in self.dead
+
     def bury(self, who: Holder) -> None:
         """It dies."""
         self.dead.add(who)

@@ -141,6 +141,21 @@ def test_a_death_takes_the_entries_away_everywhere_in_one_batch() -> None:
     told(story)
 
 
+def test_one_who_is_over_keeps_nobody_from_a_key_although_the_news_has_not_come() -> None:
+    """The living do; the dead one's other keys are free with the first."""
+
+    async def story(shelf: DictShelf, morgue: Morgue) -> None:
+        async with serving(shelf, morgue) as server:
+            await server.apply([add("k", life("a")), add("l", life("a")), add("m", life("b"))])
+            morgue.dead.add(life("a"))
+            _, (k, m) = await server.apply([add("k", life("c")), add("m", life("c"))])
+            assert (k.who, m) == (life("c"), AlreadyRegistered("m", life("b")))
+            puts = [change for change in (await server.follow((0, 0))).changes if isinstance(change, Put)]
+            assert [(put.entry.key, put.entry.who.process) for put in puts] == [("m", "b"), ("k", "c")]
+
+    told(story)
+
+
 def test_a_lost_node_takes_its_processes_entries_away() -> None:
     """Whoever says so."""
 
