@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from dspex_actors.api import turn_body
 from dspex_actors.api.problems import PROBLEMS
 from dspex_actors.resources.program import ProgramSpec
-from dspex_actors.resources.session import SessionSpec
+from dspex_actors.resources.session import OnBusy, SessionSpec
+from dspex_actors.resources.turn import CancelSpec
 
 # Any: JSON Schema is an open dictionary.
 Schema = dict[str, Any]
@@ -42,6 +43,7 @@ def _taken() -> dict[str, Schema]:
         "ProgramSpec": ProgramSpec.model_json_schema(),
         "SessionSpec": SessionSpec.model_json_schema(),
         "PredictRequest": turn_body.SCHEMA,
+        "CancelSpec": CancelSpec.model_json_schema(),
     }
 
 
@@ -73,6 +75,7 @@ def _given() -> dict[str, Schema]:
             shard=_COUNT,
             epoch=_COUNT,
             restarts=_COUNT,
+            on_busy={"enum": list(get_args(OnBusy))},
             status={"enum": ["idle", "busy", "passive", "quarantined"]},
         ),
         "SessionPage": _page("Session"),
@@ -86,6 +89,12 @@ def _given() -> dict[str, Schema]:
             latency_ms={"type": "number"},
             model=_TEXT,
             attempts=_COUNT,
+        ),
+        "Cancellation": _record(
+            "session cancelled too_late",
+            session=_TEXT,
+            cancelled={"type": "array", "items": _TEXT},
+            too_late={"type": "array", "items": _TEXT},
         ),
         "Turn": _turn(),
         "TurnPage": _page("Turn"),

@@ -11,7 +11,7 @@ import orjson
 
 from dspex_actors.errors import DspexError, Internal, Moved
 from dspex_actors.resources.journal import turn_answer
-from dspex_actors.resources.turn import TurnRequest
+from dspex_actors.resources.turn import Cancellation, TurnRequest
 from dspex_actors.sessions.events import Recall, Waiter
 from dspex_actors.sessions.runner import Run
 from dspex_actors.sessions.session import Session, mismatch
@@ -32,6 +32,7 @@ class Ask:
     """A turn as it reaches a host: for whom, under which lease, for the how manieth time.
 
     `seen` is the attempt and number of the last event that its caller has, so that no token is sent twice.
+    `resent` says that it was sent before, to a host that was lost or gave it back.
     """
 
     uid: str
@@ -40,6 +41,7 @@ class Ask:
     attempt: int
     turn: TurnRequest
     seen: tuple[int, int] = (0, 0)
+    resent: bool = False
 
 
 @dataclass(slots=True)
@@ -71,6 +73,14 @@ class Activation:
     timers: dict[Waiter, asyncio.TimerHandle] = field(default_factory=dict)
     runs: dict[int, Run] = field(default_factory=dict)
     log: TokenLog | None = None
+    cancels: dict[str, Cancellation] = field(default_factory=dict)
+
+
+def status_of(activation: Activation | None) -> str:
+    """What a session does: `passive`, `idle` or `busy`."""
+    if activation is None:
+        return "passive"
+    return "busy" if activation.session is None or activation.session.busy else "idle"
 
 
 def wake(store: Store, programs: Programs, activation: Activation) -> Woken | DspexError:

@@ -21,7 +21,9 @@ from dspex_actors.clock import Clock, SystemClock
 from dspex_actors.errors import Cancelled, DeadlineExceeded, Draining, DspexError, Internal, Moved, OutcomeUnknown
 from dspex_actors.programs.call import ProgramCall
 from dspex_actors.resources.journal import Entry, Verdict
-from dspex_actors.sessions.activation import Activation, Ask, TokenLog, checked_inputs, moved
+from dspex_actors.resources.turn import Cancellation
+from dspex_actors.sessions.activation import Activation, Ask, TokenLog, checked_inputs, moved, status_of
+from dspex_actors.sessions.cancelling import cancel
 from dspex_actors.sessions.events import (
     Abort,
     Arrive,
@@ -130,6 +132,12 @@ class Host:
         elif waiter in self._owner:
             self._left.add(waiter)
 
+    def cancel(self, uid: str, unit: str, turn_id: str | None, key: str) -> Cancellation | None:
+        """See `cancelling.cancel`; None also when the unit is not this host's."""
+        if unit not in self._leases:
+            return None
+        return cancel(self._active.get(uid), turn_id, key, self._clock.now_us(), self._handle)
+
     def _route(self, ask: Ask, waiter: Waiter, until: float) -> None:
         held = self._leases.get(ask.unit, self._given_up.get(ask.unit, 0))
         if held < ask.epoch:
@@ -200,7 +208,7 @@ class Host:
         self._owner[waiter] = activation
         arrive = Arrive(
             waiter, turn.turn_id, turn.body_hash, inputs, self._clock.now_us(), ask.attempt, turn.expected_turn,
-            turn.cancel_on_disconnect,
+            turn.cancel_on_disconnect, ask.resent,
         )  # fmt: skip
         self._handle(activation, arrive)
         if gone:
@@ -236,7 +244,8 @@ class Host:
                 activation.log = None
                 self._journal.commit(entry)
             case Record(failed):
-                activation.log = None
+                if activation.session is not None and activation.session.current is None:
+                    activation.log = None
                 self._journal.record(failed)
             case Recall():
                 assert activation.session is not None
@@ -360,15 +369,8 @@ class Host:
 
     def peek(self, uids: Sequence[str]) -> list[tuple[str, int]]:
         """The status (`idle`, `busy`, `passive`, `quarantined`) and restarts of each session."""
-        found = []
-        for uid in uids:
-            active = self._active.get(uid)
-            session = active.session if active is not None else None
-            status = "passive" if active is None else "busy" if session is None or session.busy else "idle"
-            if self._guards.refusal(uid) is not None:
-                status = "quarantined"
-            found.append((status, self._guards.restarts(uid)))
-        return found
+        statuses = (self._guards.status(uid, status_of(self._active.get(uid))) for uid in uids)
+        return [(status, self._guards.restarts(uid)) for uid, status in zip(uids, statuses, strict=True)]
 
     def load(self) -> Load:
         """What this host has to do now."""

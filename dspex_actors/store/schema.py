@@ -20,7 +20,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest migration. Revisions are numbers, so that a newer schema is recognised without its migrations."""
 
 metadata = MetaData()
@@ -71,6 +71,7 @@ session = Table(
     Column("seq", BigInteger, nullable=False),
     Column("turns", BigInteger, nullable=False),
     Column("created_at_us", BigInteger, nullable=False),
+    Column("on_busy", String, nullable=False, server_default="enqueue"),
     UniqueConstraint("tenant", "id", name="session_id"),
     Index("session_created", "tenant", "created_at_us", "uid"),
     Index("session_program", "program_uid"),

@@ -9,10 +9,13 @@ import dspex_actors as dx
 from tests.unit.client.scripted import ANSWER, Script, answered, problem, text
 
 RETRIED = [
-    *("outcome_unknown", "draining", "store_unavailable", "host_lost", "no_capacity", "mailbox_full", "session_busy"),
+    *("outcome_unknown", "draining", "store_unavailable", "host_lost", "no_capacity", "mailbox_full"),
     *("lm_failed", "lm_timeout", "lm_rate_limited", "output_invalid", "deadline_exceeded", "moved"),
 ]
-FINAL = ["not_found", "invalid_request", "idempotency_mismatch", "program_failed", "cancelled", "forbidden", "internal"]
+FINAL = [
+    *("not_found", "invalid_request", "idempotency_mismatch", "program_failed", "cancelled", "forbidden", "internal"),
+    "session_busy",
+]
 BROKEN = [httpx.ConnectError("x"), httpx.ReadError("x"), httpx.ReadTimeout("x"), httpx.RemoteProtocolError("x")]
 
 
