@@ -44,6 +44,10 @@ class Ask:
     resent: bool = False
 
 
+Coming = tuple[Ask, Waiter, float]
+"""A turn on its way into its session: who waits for it, and until when on the loop's clock."""
+
+
 @dataclass(slots=True)
 class TokenLog:
     """What the running attempt has streamed so far, for those who join late. Gone with the turn."""
@@ -69,7 +73,7 @@ class Activation:
     epoch: int
     session: Session | None = None
     program: LoadedProgram | None = None
-    backlog: list[tuple[Ask, Waiter, float]] = field(default_factory=list)
+    backlog: list[Coming] = field(default_factory=list)
     timers: dict[Waiter, asyncio.TimerHandle] = field(default_factory=dict)
     runs: dict[int, Run] = field(default_factory=dict)
     log: TokenLog | None = None

@@ -22,7 +22,7 @@ from dspex_actors.errors import Cancelled, DeadlineExceeded, Draining, DspexErro
 from dspex_actors.programs.call import ProgramCall
 from dspex_actors.resources.journal import Entry, Verdict
 from dspex_actors.resources.turn import Cancellation
-from dspex_actors.sessions.activation import Activation, Ask, TokenLog, checked_inputs, moved, status_of
+from dspex_actors.sessions.activation import Activation, Ask, Coming, TokenLog, checked_inputs, moved, status_of
 from dspex_actors.sessions.cancelling import cancel
 from dspex_actors.sessions.events import (
     Abort,
@@ -46,6 +46,7 @@ from dspex_actors.sessions.events import (
 )
 from dspex_actors.sessions.guards import Guards
 from dspex_actors.sessions.inbox import Inbox
+from dspex_actors.sessions.intake import Intake
 from dspex_actors.sessions.journal import JournalWriter
 from dspex_actors.sessions.lease_wait import LeaseWait
 from dspex_actors.sessions.load import Load
@@ -84,6 +85,7 @@ class Host:
         self._lease_wait = LeaseWait(self._loop, lambda waiter: self._refuse(waiter, moved()))
         self._active: dict[str, Activation] = {}
         self._owner: dict[Waiter, Activation | None] = {}
+        self._intake = Intake[Coming](self._loop, lambda new: self._route(*new) if new[1] in self._owner else None)
         self._left: set[Waiter] = set()
         self._process = psutil.Process(os.getpid())
         self._draining = False
@@ -122,7 +124,7 @@ class Host:
             waiter.fail(Draining("The service is stopping. Try again in a moment.", retry_after_s=2))
         else:
             self._owner[waiter] = None
-            self._route(ask, waiter, self._loop.time() + ask.turn.timeout_s)
+            self._intake.put(ask.uid, (ask, waiter, self._loop.time() + ask.turn.timeout_s))
 
     def leave(self, waiter: Waiter) -> None:
         """The waiter's client has gone."""
@@ -133,8 +135,8 @@ class Host:
             self._left.add(waiter)
 
     def cancel(self, uid: str, unit: str, turn_id: str | None, key: str) -> Cancellation | None:
-        """See `cancelling.cancel`; None also when the unit is not this host's."""
-        if unit not in self._leases:
+        """See `cancelling.cancel`; None also when the unit is not this host's, or turns are on their way in."""
+        if unit not in self._leases or uid in self._intake:
             return None
         return cancel(self._active.get(uid), turn_id, key, self._clock.now_us(), self._handle)
 
