@@ -14,7 +14,7 @@ from dspex_actors.resources.journal import turn_answer
 from dspex_actors.resources.turn import Cancellation, TurnRequest
 from dspex_actors.sessions.events import Recall, Waiter
 from dspex_actors.sessions.runner import Run
-from dspex_actors.sessions.session import Session, mismatch
+from dspex_actors.sessions.session import Session, full, mismatch
 from dspex_actors.sessions.state import remembered
 from dspex_actors.store.port import Store
 
@@ -138,9 +138,12 @@ def checked_inputs(activation: Activation, ask: Ask) -> dict[str, Any]:
     session, program = activation.session, activation.program
     assert session is not None
     assert program is not None
+    recorded = ask.turn.turn_id in session.state.turn_ids
+    if session.is_full and not recorded and session.find(ask.turn.turn_id) is None:
+        raise full()  # before anything is spent on it: of a flood, most are refused
     try:
         inputs: dict[str, Any] = orjson.loads(ask.turn.inputs)
-        if ask.turn.turn_id not in session.state.turn_ids:
+        if not recorded:
             program.validate(inputs)
     except DspexError:
         raise

@@ -147,6 +147,11 @@ class Session:
         """Turns that run or wait."""
         return len(self.mailbox) + (self.current is not None)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether as many turns wait as may."""
+        return len(self.mailbox) >= MAILBOX_LIMIT
+
     # A turn comes in -------------------------------------------------------------------------------------------
     def _arrive(self, event: Arrive) -> Iterator[Effect]:
         turn = self.find(event.turn_id)
@@ -158,9 +163,8 @@ class Session:
             yield Reply(event.waiter, StoreUnavailable("The store does not answer. Try again shortly."))
         elif (refusal := busy.refusal(self, event)) is not None:
             yield Reply(event.waiter, refusal)
-        elif len(self.mailbox) >= MAILBOX_LIMIT:
-            detail = f"{MAILBOX_LIMIT} turns wait in this session already. Wait for some of them, then send this again."
-            yield Reply(event.waiter, MailboxFull(detail, retry_after_s=1))
+        elif self.is_full:
+            yield Reply(event.waiter, full())
         else:
             if busy.interrupts(self, event):
                 yield from self._interrupt(event.now_us)
@@ -350,6 +354,12 @@ def remember(known: dict[str, T], turn_id: str, value: T) -> None:
     known[turn_id] = value
     if len(known) > FAILED_KEPT:
         del known[next(iter(known))]
+
+
+def full() -> MailboxFull:
+    """As many turns wait as may."""
+    detail = f"{MAILBOX_LIMIT} turns wait in this session already. Wait for some of them, then send this again."
+    return MailboxFull(detail, retry_after_s=1)
 
 
 def mismatch(turn_id: str) -> IdempotencyMismatch:

@@ -149,3 +149,60 @@ def test_a_session_that_interrupts_answers_the_newest_turn() -> None:
         assert (await newest).status_code == 409
 
     over_embedded(scenario)
+
+
+def test_a_streamed_turn_that_is_cancelled_ends_in_one_event() -> None:
+    """`turn.failed`, with the code."""
+
+    async def scenario(client: httpx.AsyncClient) -> None:
+        await client.post("/v1/sessions", json={"program": "qa", "id": "slow", "lm": SLOW})
+        headers = {"Accept": "text/event-stream"}
+        async with client.stream("POST", "/v1/sessions/slow/predict", json=INPUTS, headers=headers) as stream:
+            events = []
+            async for line in stream.aiter_lines():
+                events += [line] if line.startswith("event: ") else []
+                if line == "event: turn.started":
+                    assert len((await client.post("/v1/sessions/slow/cancel")).json()["cancelled"]) == 1
+                if line.startswith("data: ") and events[-1] == "event: turn.failed":
+                    assert '"code":"cancelled"' in line
+        assert events == ["event: turn.started", "event: turn.failed"]
+
+    over_embedded(scenario)
+
+
+@pytest.mark.parametrize(("cancels", "status"), [(False, "completed"), (True, "failed")])
+def test_a_client_that_goes_leaves_its_turn_running_unless_it_asked_otherwise(cancels: bool, status: str) -> None:
+    """The turn's key tells, to whoever comes back."""
+
+    async def scenario(client: httpx.AsyncClient) -> None:
+        lm = SLOW if cancels else "mock?latency_s=0.3"
+        await client.post("/v1/sessions", json={"program": "qa", "id": "slow", "lm": lm})
+        body, path = {**INPUTS, "cancel_on_disconnect": cancels}, "/v1/sessions/slow"
+        headers = {"Idempotency-Key": "t1", "Accept": "text/event-stream"}
+        async with client.stream("POST", f"{path}/predict", json=body, headers=headers) as stream:
+            assert "turn.started" in await anext(aiter(stream.aiter_text()))
+        async with asyncio.timeout(10):
+            while (found := await client.get(f"{path}/turns/by-id/t1")).status_code == 404:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0)
+        assert found.json()["status"] == status
+        assert found.json().get("error", {"code": "cancelled"})["code"] == "cancelled"
+
+    over_embedded(scenario)
+
+
+def test_a_turn_whose_time_is_up_while_it_waits_never_starts() -> None:
+    """By the header or the body, whichever is smaller; the running turn is not disturbed."""
+
+    async def scenario(client: httpx.AsyncClient) -> None:
+        path, turn = await slow(client)
+        for header, field in (("0.05", 60), ("60", 0.05)):
+            late = await client.post(
+                f"{path}/predict", json={**INPUTS, "timeout_s": field}, headers={"X-Request-Timeout": header}
+            )
+            assert (late.status_code, late.json()["code"]) == (504, "deadline_exceeded")
+            assert "before it could start" in late.json()["detail"]
+        assert not turn.done()
+        assert (await client.post(f"{path}/cancel")).json()["cancelled"] == ["t1"]
+        assert (await turn).status_code == 409
+
+    over_embedded(scenario)

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dspex_actors.sessions.intake import A_TICK, Intake
-from tests.unit.sessions.hosting import hosting
+from dspex_actors.sessions.session import MAILBOX_LIMIT
+from tests.unit.sessions.hosting import hosting, until
 
 LINES = st.lists(st.sampled_from("abc"), max_size=60)
 
@@ -68,5 +69,41 @@ def test_a_host_that_closes_tells_also_those_who_are_on_their_way_in() -> None:
             bench.host.cancel(alice.uid, alice.unit, None, "")
             await bench.close()
             assert {await waiter.error() for waiter in waiters} == {"outcome_unknown"}
+
+    asyncio.run(scenario())
+
+
+def test_nothing_is_spent_on_turns_that_a_full_mailbox_refuses() -> None:
+    """Their inputs are not even read; a retry of a waiting turn joins it all the same."""
+
+    async def scenario() -> None:
+        async with hosting() as bench:
+            alice = bench.session()
+            running = bench.ask(alice, "t0", gate="g")
+            await until(lambda: bench.program.gate("g").reached == 1)
+            waiting = [bench.ask(alice, f"t{number}") for number in range(1, MAILBOX_LIMIT + 1)]
+            assert await bench.ask(alice, "more", do="refuse").error() == "mailbox_full"
+            joined = bench.ask(alice, "t1")
+            bench.program.gate("g").open()
+            assert (await running.answer())["turn"] == 1
+            assert await joined.answer() == await waiting[0].answer()
+            assert (await waiting[-1].answer())["turn"] == MAILBOX_LIMIT + 1
+
+    asyncio.run(scenario())
+
+
+def test_a_turn_behind_another_sessions_flood_waits_for_a_few_of_its_turns_only() -> None:
+    """The flood's session runs one turn at a time, like any other; the rest of it waits in its own mailbox."""
+
+    async def scenario() -> None:
+        async with hosting() as bench:
+            flooded, other = bench.session("flooded"), bench.session("other")
+            await bench.ask(flooded, "warm").answer()
+            await bench.ask(other, "warm").answer()
+            flood = [bench.ask(flooded, f"t{number}") for number in range(MAILBOX_LIMIT)]
+            answer = await bench.ask(other, "t1").answer()
+            assert answer["turn"] == 2
+            assert sum(bool(waiter.answers) for waiter in flood) < MAILBOX_LIMIT // 2
+            assert (await flood[-1].answer())["turn"] == MAILBOX_LIMIT + 1
 
     asyncio.run(scenario())
