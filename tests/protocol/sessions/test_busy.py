@@ -66,6 +66,30 @@ def test_a_turn_that_waits_for_its_next_host_can_be_cancelled() -> None:
     asyncio.run(scenario())
 
 
+def test_a_turn_that_waits_for_an_older_one_to_leave_the_old_host_can_be_cancelled() -> None:
+    """Nothing overtakes, so the router still holds it; the new host alone would not know it."""
+
+    async def scenario() -> None:
+        async with wires("a", "b") as wired:
+            alice, old, new = wired.session("alice", "a"), wired.nodes["a"], wired.nodes["b"]
+            wired.settle()
+            await wired.ready("b")
+            older = wired.begin(alice, "t1", gate="g")
+            await until(lambda: old.program.gate("g").reached == 1)
+            new.host.own(wired.store.take_over(wired.leases("a"), "b"))
+            wired.publish()
+            newer = asyncio.ensure_future(wired.code(alice, "t2", gate="g"))
+            cancelled = asyncio.ensure_future(wired.router.cancel(alice, "t2", ""))
+            await until(lambda: len(wired.router._turns) == 2)
+            old.host.disown([alice.unit])
+            assert await cancelled == Cancellation(("t2",))
+            assert await newer == "cancelled"
+            new.program.gate("g").open()
+            assert (await older)["turn"] == 1
+
+    asyncio.run(scenario())
+
+
 def test_cancelling_without_a_host_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not silently left out."""
     monkeypatch.setattr(cancelling, "PATIENCE_S", 0.0)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dspex_actors.resources.turn import Cancellation
+from dspex_actors.sessions import intake
 from dspex_actors.sessions.intake import A_TICK, Intake
 from dspex_actors.sessions.session import MAILBOX_LIMIT
 from tests.unit.sessions.hosting import hosting, until
@@ -19,12 +22,12 @@ def let_in(lines: list[str]) -> list[tuple[str, int]]:
     seen: list[tuple[str, int]] = []
 
     async def scenario() -> None:
-        intake = Intake[tuple[str, int]](asyncio.get_running_loop(), seen.append)
+        line_up = Intake[tuple[str, int]](asyncio.get_running_loop(), seen.append)
         for position, line in enumerate(lines):
-            intake.put(line, (line, lines[:position].count(line)))
+            line_up.put(line, (line, lines[:position].count(line)))
         while len(seen) < len(lines):  # noqa: ASYNC110 - the next tick is what is waited for
             await asyncio.sleep(0)
-        assert not any(line in intake for line in lines)
+        assert not any(line in line_up for line in lines)
 
     asyncio.run(scenario())
     return seen
@@ -49,9 +52,9 @@ def test_a_tick_lets_in_no_more_than_its_share() -> None:
     seen: list[int] = []
 
     async def scenario() -> None:
-        intake = Intake[int](asyncio.get_running_loop(), seen.append)
+        line_up = Intake[int](asyncio.get_running_loop(), seen.append)
         for number in range(3 * A_TICK):
-            intake.put("flood", number)
+            line_up.put("flood", number)
         for ticks in (1, 2, 3):
             assert len(seen) == ticks * A_TICK
             await asyncio.sleep(0)
@@ -59,16 +62,19 @@ def test_a_tick_lets_in_no_more_than_its_share() -> None:
     asyncio.run(scenario())
 
 
-def test_a_host_that_closes_tells_also_those_who_are_on_their_way_in() -> None:
-    """Once each."""
+def test_a_host_that_closes_tells_also_those_who_are_on_their_way_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once each; afterwards they are let in no more."""
+    monkeypatch.setattr(intake, "A_TICK", 0)
 
     async def scenario() -> None:
         async with hosting() as bench:
             alice = bench.session()
             waiters = [bench.ask(alice, f"t{number}") for number in range(3 * A_TICK)]
-            bench.host.cancel(alice.uid, alice.unit, None, "")
             await bench.close()
             assert {await waiter.error() for waiter in waiters} == {"outcome_unknown"}
+            monkeypatch.setattr(intake, "A_TICK", len(waiters))
+            bench.host._intake._tick()
+            assert (bench.host._active, {len(waiter.answers) for waiter in waiters}) == ({}, {1})
 
     asyncio.run(scenario())
 
@@ -88,6 +94,22 @@ def test_nothing_is_spent_on_turns_that_a_full_mailbox_refuses() -> None:
             assert (await running.answer())["turn"] == 1
             assert await joined.answer() == await waiting[0].answer()
             assert (await waiting[-1].answer())["turn"] == MAILBOX_LIMIT + 1
+
+    asyncio.run(scenario())
+
+
+def test_a_turn_that_is_on_its_way_in_is_not_said_to_be_unknown() -> None:
+    """Who would cancel it asks again in a moment."""
+
+    async def scenario() -> None:
+        async with hosting() as bench:
+            alice = bench.session()
+            await bench.ask(alice, "warm").answer()
+            waiters = [bench.ask(alice, f"t{number}", gate="g") for number in range(A_TICK + 1)]
+            assert bench.host.cancel(alice.uid, alice.unit, f"t{A_TICK}", "") is None
+            await until(lambda: alice.uid not in bench.host._intake)
+            assert bench.host.cancel(alice.uid, alice.unit, f"t{A_TICK}", "") == Cancellation((f"t{A_TICK}",))
+            assert await waiters[-1].error() == "cancelled"
 
     asyncio.run(scenario())
 
