@@ -131,7 +131,7 @@ class MailboxFull(DspexError):
 
 
 class SessionBusy(DspexError):
-    """Earlier turns of this session hang and cannot be stopped."""
+    """A turn of this session runs and its `on_busy` is `reject`, or earlier turns hang and cannot be stopped."""
 
     code, status, title, retryable = "session_busy", 503, "Session busy", True
 

@@ -56,6 +56,12 @@ async def read_json(call: Call) -> dict[str, Any]:
     return parse_object(body)
 
 
+async def read_optional_json(call: Call) -> dict[str, Any]:
+    """The body as a JSON object, an empty one where there is no body. Raises as `read_json`."""
+    body = await read_body(call)
+    return parse_object(body) if body else {}
+
+
 def parse_object(body: bytes) -> dict[str, Any]:
     """One JSON object, nothing in it lost: no duplicate name, no integer that 64 bits cannot hold.
 

@@ -51,7 +51,8 @@ def operation(route: Route) -> Schema:
     if route.public:
         made["security"] = []
     if route.request:
-        made["requestBody"] = {"required": True, "content": {"application/json": {"schema": ref(route.request)}}}
+        needed = "required" in schemas()[route.request]  # where no field must be given, no body need be
+        made["requestBody"] = {"required": needed, "content": {"application/json": {"schema": ref(route.request)}}}
     return made
 
 

@@ -42,7 +42,7 @@ ADVICE = {
     "precondition_failed": "Read the session's newest turns, then decide again.",
     "mailbox_full": "Wait as Retry-After says, then send the turn again.",
     "quarantined": "Restart the session with POST /v1/sessions/{id}/restart; the log has the cause.",
-    "session_busy": "Wait as Retry-After says, then send the turn again.",
+    "session_busy": "Send the turn again when the one before it has ended, or cancel that one.",
     "deadline_exceeded": "Send the turn again, with more time.",
     "cancelled": "Send the turn again if it is still wanted.",
     "outcome_unknown": "Ask with the same Idempotency-Key: it tells whether the turn happened.",

@@ -108,6 +108,12 @@ ROUTES: tuple[Route, ...] = (
         answer="Rewound",
         errors=(*_BODY, *_REWIND),
     ),
+    Route(
+        *("POST", f"{_SESSION}/cancel", sessions.cancel, "Cancel the running turn, or a named one", "write"),
+        request="CancelSpec",
+        answer="Cancellation",
+        errors=(*_BODY, NotFound, NoCapacity),
+    ),
     Route("DELETE", _SESSION, sessions.delete, "Delete a session", "write", status=204, errors=_ONE),
     Route(
         *("GET", f"{_SESSION}/turns", turns.index, "List a session's turns, oldest first"),

@@ -65,6 +65,11 @@ class Runtime(Protocol):
         Raises NotFound, NoCapacity."""
         ...
 
+    async def cancel_turn(self, tenant: str, session_id: str, turn_id: str | None, key: str) -> Made[Json]:
+        """Cancel that turn, waiting or running, or the one that runs: `session`, and which turns are `cancelled` or
+        were `too_late`. Repeated with the same key (or "") it cancels no other. Raises NotFound, NoCapacity."""
+        ...
+
     async def predict(self, tenant: str, session_id: str, turn: TurnRequest) -> TurnAnswer:
         """Run a turn, or a rewind, to its end. Cancelling this call leaves the turn running, unless it asked for
         `cancel_on_disconnect`."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from dspex_actors.api import turn_body
 from dspex_actors.api.problems import PROBLEMS
 from dspex_actors.resources.program import ProgramSpec
-from dspex_actors.resources.session import ForkSpec, RewindSpec, SessionSpec
+from dspex_actors.resources.session import ForkSpec, OnBusy, RewindSpec, SessionSpec
+from dspex_actors.resources.turn import CancelSpec
 
 # Any: JSON Schema is an open dictionary.
 Schema = dict[str, Any]
@@ -44,6 +45,7 @@ def _taken() -> dict[str, Schema]:
         "ForkSpec": ForkSpec.model_json_schema(),
         "RewindSpec": RewindSpec.model_json_schema(),
         "PredictRequest": turn_body.SCHEMA,
+        "CancelSpec": CancelSpec.model_json_schema(),
     }
 
 
@@ -76,6 +78,7 @@ def _given() -> dict[str, Schema]:
             epoch=_COUNT,
             restarts=_COUNT,
             forked_from={"anyOf": [_record("id turn", id=_TEXT, turn=_COUNT), {"type": "null"}]},
+            on_busy={"enum": list(get_args(OnBusy))},
             status={"enum": ["idle", "busy", "passive", "quarantined"]},
         ),
         "SessionPage": _page("Session"),
@@ -92,6 +95,12 @@ def _given() -> dict[str, Schema]:
         ),
         "Rewound": _record(
             "session turn_id to_turn next_turn", session=_TEXT, turn_id=_TEXT, to_turn=_COUNT, next_turn=_COUNT
+        ),
+        "Cancellation": _record(
+            "session cancelled too_late",
+            session=_TEXT,
+            cancelled={"type": "array", "items": _TEXT},
+            too_late={"type": "array", "items": _TEXT},
         ),
         "Turn": _turn(),
         "TurnPage": _page("Turn"),

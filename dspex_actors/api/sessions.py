@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from dspex_actors.api.asgi import REPLAYED, Response, json_response
-from dspex_actors.api.body import read_json, validated
+from dspex_actors.api.body import read_json, read_optional_json, validated
 from dspex_actors.api.call import Call
 from dspex_actors.api.listing import page_of, page_response
 from dspex_actors.api.predict import answered
 from dspex_actors.api.turn_body import timeout
 from dspex_actors.resources.session import ForkSpec, RewindSpec, SessionSpec
-from dspex_actors.resources.turn import rewind_request
+from dspex_actors.resources.turn import CancelSpec, rewind_request
 from dspex_actors.store.port import Made
 
 
@@ -52,6 +52,17 @@ async def show(call: Call) -> Response:
 async def restart(call: Call) -> Response:
     """Let a session wake anew from its recorded turns, out of quarantine too."""
     return json_response(await call.runtime.restart_session(call.tenant, call.name("id", "session")))
+
+
+async def cancel(call: Call) -> Response:
+    """Cancel the running turn, or the one that the body names."""
+    session_id = call.name("id", "session")
+    spec = validated(CancelSpec, await read_optional_json(call))
+    key = call.idempotency_key() or ""
+    made = await call.runtime.cancel_turn(
+        call.tenant, session_id, spec.turn_id, key and f"{call.principal.key_id}/{key}"
+    )
+    return json_response(made.value, headers=REPLAYED if made.replayed else ())
 
 
 async def delete(call: Call) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,10 +14,20 @@ from dspex_actors.errors import NotFound
 if TYPE_CHECKING:
     from dspex_actors.client.client import Session
 
-_HELP = "Sessions: create, list, show, rewind, fork, restart, remove."
+_HELP = "Sessions: create, list, show, cancel, rewind, fork, restart, remove."
 app = typer.Typer(name="session", help=_HELP, no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(metavar="SESSION", help="The session's id.")]
+
+
+class OnBusy(StrEnum):
+    """What a turn does that finds its session busy."""
+
+    ENQUEUE = "enqueue"
+    REJECT = "reject"
+    INTERRUPT = "interrupt"
+
+
 COLUMNS = ("id", "program", "version", "status", "turns", "lm", "host", "created_at")
 
 
@@ -25,6 +36,7 @@ def create(
     program: Annotated[str, typer.Argument(help="The program: name or name@version.")],
     id: Annotated[str | None, typer.Option(help="The session's id. [default: a fresh one]")] = None,  # noqa: A002
     lm: Annotated[str | None, typer.Option(help="The model's name. [default: the program's]")] = None,
+    on_busy: Annotated[OnBusy, typer.Option(help="What a turn does that finds the session busy.")] = OnBusy.ENQUEUE,
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
@@ -32,7 +44,7 @@ def create(
     from dspex_actors.cli.connection import connected
 
     with connected(url, as_json) as client:
-        made = client.sessions.create(program, id, lm)
+        made = client.sessions.create(program, id, lm, on_busy.value)
     if as_json:
         output.document(made)
     else:
@@ -73,6 +85,29 @@ def show(
         left = "  (left)" if turn.get("left") else ""
         output.say(f"\nturn {turn['turn']}  {turn['completed_at']}  {turn['model']}{left}")
         output.record({f"  {name}": value for name, value in {**turn["inputs"], **turn["outputs"]}.items()})
+
+
+@app.command()
+def cancel(
+    session: Id,
+    turn_id: Annotated[str | None, typer.Option(help="The turn, by its key. [default: the one that runs]")] = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Cancel the running turn, or the one of that key, waiting or running."""
+    from dspex_actors.cli.connection import connected
+
+    with connected(url, as_json) as client:
+        found = client.session(session).cancel(turn_id)
+    if as_json:
+        output.document(found)
+        return
+    for turn in found["cancelled"]:
+        output.say(f"Cancelled the turn {turn}.")
+    for turn in found["too_late"]:
+        output.say(f"Too late: the turn {turn} is being committed or has ended.")
+    if not found["cancelled"] and not found["too_late"]:
+        output.say(f"No turn of the session {session} runs.")
 
 
 @app.command()

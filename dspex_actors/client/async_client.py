@@ -71,9 +71,19 @@ class AsyncSessions:
     def __init__(self, driver: AsyncDriver) -> None:
         self._driver = driver
 
-    async def create(self, program: str, id: str | None = None, lm: str | None = None) -> Json:  # noqa: A002
-        """Create a session of a program (`name` or `name@version`). Raises NotFound, AlreadyExists."""
-        return await self._driver.run(calls.create("/v1/sessions", program=program, id=id, lm=lm))
+    async def create(
+        self,
+        program: str,
+        id: str | None = None,  # noqa: A002
+        lm: str | None = None,
+        on_busy: str | None = None,
+    ) -> Json:
+        """Create a session of a program (`name` or `name@version`).
+
+        `on_busy` says what a turn does that finds the session busy: `enqueue` (the default), `reject`, `interrupt`.
+        Raises NotFound, AlreadyExists, InvalidRequest.
+        """
+        return await self._driver.run(calls.create("/v1/sessions", program=program, id=id, lm=lm, on_busy=on_busy))
 
     def list(self) -> AsyncGenerator[Json]:
         """All sessions, newest first, fetched as they are needed."""
@@ -180,6 +190,14 @@ class AsyncSession:
         made = await self._driver.run(calls.fork(self.id, at_turn, id))
         return AsyncSession(self._driver, made["id"])
 
+    async def cancel(self, turn_id: str | None = None) -> Json:
+        """Cancel that turn, waiting or running, or the one that runs: nothing of it is in the session then.
+
+        Gives the ids of turns under `cancelled`, and under `too_late` of one that is being committed or has ended.
+        Raises NotFound for a turn that the session does not know.
+        """
+        return await self._driver.run(calls.cancel(calls.session_path(self.id), turn_id))
+
     def turns(self, include_failed: bool = False) -> AsyncGenerator[Json]:
         """The session's turns, oldest first, fetched as they are needed. Raises NotFound."""
         return self._driver.pages(f"{calls.session_path(self.id)}/turns", include="failed" if include_failed else None)
@@ -251,7 +269,13 @@ class AsyncClient:
         """A handle of the session; asks nothing, so the session need not exist yet."""
         return AsyncSession(self._driver, id)
 
-    async def open(self, program: str, id: str | None = None, lm: str | None = None) -> AsyncSession:  # noqa: A002
+    async def open(
+        self,
+        program: str,
+        id: str | None = None,  # noqa: A002
+        lm: str | None = None,
+        on_busy: str | None = None,
+    ) -> AsyncSession:
         """The session of that id, made when there is none (with a fresh id where none is given).
 
         Raises:
@@ -259,7 +283,7 @@ class AsyncClient:
             AlreadyExists: The id belongs to a session of another program.
         """
         try:
-            made = await self.sessions.create(program, id, lm)
+            made = await self.sessions.create(program, id, lm, on_busy)
         except AlreadyExists:
             if id is None or (made := await self.sessions.get(id))["program"] != program.partition("@")[0]:
                 raise

@@ -117,7 +117,7 @@ class Attempts:
         if failure.lost:
             self.lost = failure.error
         if not failure.again or self._enough(outcome, failure.error):
-            raise self.origin.refused(failure.error)
+            raise self.origin.refused(self._last(failure.error))
         return self.pause(failure.error, failure.after_s)
 
     def pause(self, error: DspexError, at_least_s: float = 0.0) -> float:
@@ -125,8 +125,11 @@ class Attempts:
         unknown."""
         wait = max(self._backoff(), at_least_s)
         if wait >= self.left_s:
-            raise self.lost if self.lost is not None and error.code in REFUSALS else error
+            raise self._last(error)
         return wait
+
+    def _last(self, error: DspexError) -> DspexError:
+        return self.lost if self.lost is not None and error.code in REFUSALS else error
 
     def _enough(self, outcome: Answer | Lost, error: DspexError) -> bool:
         if isinstance(outcome, Lost) and not outcome.sent and self.retry.unreachable_s is not None:

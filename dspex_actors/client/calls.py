@@ -68,6 +68,12 @@ def fork(session: str, at_turn: int | None, new: str | None) -> Call[Json]:
     return create(f"{session_path(session)}/fork", at_turn=at_turn, id=new)
 
 
+def cancel(path: str, turn_id: str | None) -> Call[Json]:
+    """Cancel a turn of the session at a path. Raises InvalidRequest for an id that is none."""
+    body = {} if turn_id is None else {"turn_id": check_name(turn_id, "turn_id")}
+    return Call("POST", f"{path}/cancel", _json, _encoded(body), new_ulid())
+
+
 def remove(path: str) -> Call[None]:
     """Delete the thing at a path."""
     return Call("DELETE", path, lambda answer: None)

@@ -12,6 +12,8 @@ from dspex_actors.errors import DspexError, Internal, NoCapacity, OutcomeUnknown
 
 MODEL_CODES = frozenset({"lm_failed", "lm_timeout", "lm_rate_limited", "output_invalid"})
 """What a further attempt pays the model's provider for."""
+POLICY = "session_busy"
+"""A session's own word that nobody is to wait for it; to repeat it would be to wait."""
 REFUSALS = frozenset(
     {
         "mailbox_full",
@@ -101,7 +103,7 @@ def failure_of(outcome: Answer | Lost, url: str, key: str | None) -> Failure:
     if problem is None:
         return _foreign(outcome, url, key)
     error = problem_error(problem)
-    again = outcome.status in (502, 503, 504) and problem.get("retryable") is True
+    again = outcome.status in (502, 503, 504) and problem.get("retryable") is True and error.code != POLICY
     waits = (error.retry_after_s or 0.0, _retry_after(outcome))
     return Failure(error, again, lost=error.code == OutcomeUnknown.code, after_s=waits[0] or waits[1])
 

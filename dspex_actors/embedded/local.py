@@ -24,9 +24,10 @@ from dspex_actors.ids import body_hash, check_name, new_ulid
 from dspex_actors.lm.models import Models
 from dspex_actors.programs.catalogue import Programs
 from dspex_actors.resources.program import Program, ProgramSpec
-from dspex_actors.resources.session import ForkSpec, RewindSpec, SessionRecord, SessionSpec
-from dspex_actors.resources.turn import TurnAnswer, TurnEvent, TurnRequest, rewind_request
+from dspex_actors.resources.session import ForkSpec, OnBusy, RewindSpec, SessionRecord, SessionSpec
+from dspex_actors.resources.turn import Cancellation, TurnAnswer, TurnEvent, TurnRequest, rewind_request
 from dspex_actors.sessions.activation import Ask
+from dspex_actors.sessions.cancelling import insist
 from dspex_actors.sessions.host import Host
 from dspex_actors.sessions.placement import Place, first_owners
 from dspex_actors.sessions.runtime import SessionRuntime
@@ -80,6 +81,13 @@ class LocalTurns:
         """See `runtime.Turns`."""
         self._host.restart(record.uid, record.unit)
 
+    async def cancel(self, record: SessionRecord, turn_id: str | None, key: str) -> Cancellation:
+        """See `runtime.Turns`."""
+        return await insist(lambda: self._cancel(record, turn_id, key))
+
+    async def _cancel(self, record: SessionRecord, turn_id: str | None, key: str) -> Cancellation | None:
+        return self._host.cancel(record.uid, record.unit, turn_id, key)
+
     def place(self, unit: str) -> Place:
         """See `runtime.Turns`."""
         return Place(self._host.name, None, self._epochs[unit])
@@ -106,7 +114,7 @@ class _LocalWait(TurnWait):
         """See `events.Waiter`."""
         if isinstance(error, Moved):
             left = replace(self._ask.turn, timeout_s=self._until - self._loop.time())
-            self._loop.call_soon(self._host.ask, replace(self._ask, turn=left), self)
+            self._loop.call_soon(self._host.ask, replace(self._ask, turn=left, resent=True), self)
         else:
             super().fail(error)
 
@@ -194,6 +202,16 @@ class LocalSession:
         made = await self._runtime.fork_session(TENANT, self.id, spec, None)
         return LocalSession(self._runtime, made.value["id"])
 
+    async def cancel(self, turn_id: str | None = None) -> Json:
+        """Cancel that turn, waiting or running, or the one that runs: `{"session", "cancelled", "too_late"}`.
+
+        Raises:
+            NotFound: The session has no turn of that id.
+        """
+        if turn_id is not None:
+            check_name(turn_id, "turn_id")
+        return (await self._runtime.cancel_turn(TENANT, self.id, turn_id, "")).value
+
     async def turns(self) -> list[Json]:
         """All turns of the session, oldest first."""
         found: list[Json] = []
@@ -268,7 +286,13 @@ class LocalRuntime:
         """Check and store a program. Raises AlreadyExists, InvalidRequest."""
         return (await self.runtime.create_program(TENANT, spec, None)).value
 
-    async def open(self, program: str, id: str | None = None, lm: str | None = None) -> LocalSession:  # noqa: A002
+    async def open(
+        self,
+        program: str,
+        id: str | None = None,  # noqa: A002
+        lm: str | None = None,
+        on_busy: OnBusy = "enqueue",
+    ) -> LocalSession:
         """The session of that id, made when there is none (with a fresh id where none is given).
 
         Raises:
@@ -279,7 +303,8 @@ class LocalRuntime:
         if id is not None:
             check_name(id, "id")
         try:
-            made = await self.runtime.create_session(TENANT, SessionSpec(program=program, id=id, lm=lm), None)
+            spec = SessionSpec(program=program, id=id, lm=lm, on_busy=on_busy)
+            made = await self.runtime.create_session(TENANT, spec, None)
             return LocalSession(self.runtime, made.value["id"])
         except AlreadyExists:
             assert id is not None

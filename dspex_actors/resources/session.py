@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from dspex_actors.ids import check_name
 
+OnBusy = Literal["enqueue", "reject", "interrupt"]
+"""What becomes of a turn that arrives while another one of its session runs or waits."""
+
 
 class SessionSpec(BaseModel):
-    """What a user says to create a session. `program` is a name or `name@version`; `lm` a model's name."""
+    """What a user says to create a session. `program` is a name or `name@version`; `lm` a model's name.
+
+    `on_busy`: a turn that arrives while another one runs or waits `enqueue`s (waits for it), is `reject`ed, or
+    `interrupt`s (cancels) those before it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     program: str
     id: str | None = None
     lm: str | None = None
+    on_busy: OnBusy = "enqueue"
 
     @field_validator("id")
     @classmethod
@@ -68,3 +77,4 @@ class SessionRecord:
     created_at_us: int
     origin_id: str | None = None
     origin_turn: int | None = None
+    on_busy: OnBusy = "enqueue"

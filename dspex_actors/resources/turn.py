@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import orjson
+from pydantic import BaseModel, ConfigDict, field_validator
 
-from dspex_actors.ids import body_hash, new_ulid
+from dspex_actors.ids import body_hash, check_name, new_ulid
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,4 +56,30 @@ class TurnEvent:
     id: str
     name: str
     data: bytes
+    replayed: bool = False
+
+
+class CancelSpec(BaseModel):
+    """Which turn to cancel: that one, waiting or running, or the one that runs where none is named."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    turn_id: str | None = None
+
+    @field_validator("turn_id")
+    @classmethod
+    def _turn_id(cls, value: str | None) -> str | None:
+        return value if value is None else check_name(value, "turn_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Cancellation:
+    """What a cancel call came to, as turn ids.
+
+    `cancelled` have ended so, now or at an earlier call; nothing of them is in the session. `too_late` goes on, or has
+    ended otherwise: it is being committed, is recorded, or failed. Both are empty when there was nothing to cancel.
+    """
+
+    cancelled: tuple[str, ...] = ()
+    too_late: tuple[str, ...] = ()
     replayed: bool = False

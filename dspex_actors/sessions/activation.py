@@ -12,10 +12,10 @@ import orjson
 from dspex_actors.clock import Clock
 from dspex_actors.errors import DspexError, Internal, Moved
 from dspex_actors.resources.journal import entry_answer
-from dspex_actors.resources.turn import TurnRequest
+from dspex_actors.resources.turn import Cancellation, TurnRequest
 from dspex_actors.sessions.events import Look, Looked, Raised, Recall, Waiter
 from dspex_actors.sessions.runner import Run
-from dspex_actors.sessions.session import Session, mismatch
+from dspex_actors.sessions.session import Session, full, mismatch
 from dspex_actors.sessions.state import exchange, remembered
 from dspex_actors.store.port import Store
 
@@ -33,6 +33,7 @@ class Ask:
     """A turn as it reaches a host: for whom, under which lease, for the how manieth time.
 
     `seen` is the attempt and number of the last event that its caller has, so that no token is sent twice.
+    `resent` says that it was sent before, to a host that was lost or gave it back.
     """
 
     uid: str
@@ -41,6 +42,11 @@ class Ask:
     attempt: int
     turn: TurnRequest
     seen: tuple[int, int] = (0, 0)
+    resent: bool = False
+
+
+Coming = tuple[Ask, Waiter, float]
+"""A turn on its way into its session: who waits for it, and until when on the loop's clock."""
 
 
 @dataclass(slots=True)
@@ -68,10 +74,18 @@ class Activation:
     epoch: int
     session: Session | None = None
     program: LoadedProgram | None = None
-    backlog: list[tuple[Ask, Waiter, float]] = field(default_factory=list)
+    backlog: list[Coming] = field(default_factory=list)
     timers: dict[Waiter, asyncio.TimerHandle] = field(default_factory=dict)
     runs: dict[int, Run] = field(default_factory=dict)
     log: TokenLog | None = None
+    cancels: dict[str, Cancellation] = field(default_factory=dict)
+
+
+def status_of(activation: Activation | None) -> str:
+    """What a session does: `passive`, `idle` or `busy`."""
+    if activation is None:
+        return "passive"
+    return "busy" if activation.session is None or activation.session.busy else "idle"
 
 
 def wake(store: Store, programs: Programs, activation: Activation) -> Woken | DspexError:
@@ -141,9 +155,12 @@ def checked_inputs(activation: Activation, ask: Ask) -> dict[str, Any]:
     session, program = activation.session, activation.program
     assert session is not None
     assert program is not None
+    recorded = ask.turn.turn_id in session.state.turn_ids
+    if session.is_full and not recorded and session.find(ask.turn.turn_id) is None:
+        raise full()  # before anything is spent on it: of a flood, most are refused
     try:
         inputs: dict[str, Any] = orjson.loads(ask.turn.inputs)
-        if ask.turn.kind == "turn" and ask.turn.turn_id not in session.state.turn_ids:
+        if ask.turn.kind == "turn" and not recorded:
             program.validate(inputs)
     except DspexError:
         raise

@@ -37,7 +37,10 @@ class Waiter(Protocol):
 # Events: what happened -------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Arrive:
-    """A turn for this session came in; `waiter` wants its answer. `now_us` is wall-clock time, for records only."""
+    """A turn for this session came in; `waiter` wants its answer. `now_us` is wall-clock time, for records only.
+
+    `resent`: it was sent before, to a host that was lost or had to give it back.
+    """
 
     waiter: Waiter
     turn_id: str
@@ -48,6 +51,7 @@ class Arrive:
     expected_turn: int | None = None
     cancel_on_disconnect: bool = False
     kind: str = "turn"
+    resent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,14 @@ class Expire:
     """The waiter's deadline has passed."""
 
     waiter: Waiter
+    now_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Somebody cancels the turn. One that is being committed goes on."""
+
+    turn_id: str
     now_us: int
 
 
@@ -115,7 +127,7 @@ class Release:
     """The unit belongs to another host now, or the activation broke: give back everything that waits."""
 
 
-Event = Arrive | Leave | Expire | Ran | Looked | Raised | Committed | Stalled | Release
+Event = Arrive | Leave | Expire | Cancel | Ran | Looked | Raised | Committed | Stalled | Release
 
 
 # Effects: what the host must do ----------------------------------------------------------------------------------

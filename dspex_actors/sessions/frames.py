@@ -41,6 +41,7 @@ class Kind(IntEnum):
     PING = 10  # nothing; answered by the same
     PEEK = 11  # uids; answered by the same with [status, restarts] of each
     RESTART = 12  # uid, unit; answered by the same with whether the host serves it
+    CANCEL_TURN = 13  # uid, unit, turn id or nothing, key; answered by the same with a Cancellation, or nothing
 
 
 Frame = tuple[int, int, bool, Any, bytes]

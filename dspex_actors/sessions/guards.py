@@ -58,6 +58,10 @@ class Guards:
             "quarantined. Its recorded turns are safe. Call POST /v1/sessions/{id}/restart to let it run again."
         )
 
+    def status(self, uid: str, otherwise: str) -> str:
+        """`quarantined`, or what the session does otherwise."""
+        return otherwise if self.refusal(uid) is None else "quarantined"
+
     def restarts(self, uid: str) -> int:
         """How often the session was started again, by its supervisor or by somebody."""
         guard = self._guards.get(uid)

@@ -21,7 +21,9 @@ from dspex_actors.clock import Clock, SystemClock
 from dspex_actors.errors import Cancelled, DeadlineExceeded, Draining, DspexError, Internal, Moved, OutcomeUnknown
 from dspex_actors.programs.call import ProgramCall
 from dspex_actors.resources.journal import Entry, Verdict
-from dspex_actors.sessions.activation import Activation, Ask, TokenLog, checked_inputs, moved
+from dspex_actors.resources.turn import Cancellation
+from dspex_actors.sessions.activation import Activation, Ask, Coming, TokenLog, checked_inputs, moved, status_of
+from dspex_actors.sessions.cancelling import cancel
 from dspex_actors.sessions.events import (
     Abort,
     Arrive,
@@ -45,11 +47,12 @@ from dspex_actors.sessions.events import (
 )
 from dspex_actors.sessions.guards import Guards
 from dspex_actors.sessions.inbox import Inbox
+from dspex_actors.sessions.intake import Intake
 from dspex_actors.sessions.journal import JournalWriter
 from dspex_actors.sessions.lease_wait import LeaseWait
 from dspex_actors.sessions.load import Load
 from dspex_actors.sessions.runner import Outcome, Run, Runner
-from dspex_actors.sessions.session import Turn, unknown
+from dspex_actors.sessions.session import Session, Turn, unknown
 from dspex_actors.sessions.waker import Found, Waker
 from dspex_actors.store.port import Lease, Store
 from supervisors import Exit
@@ -83,6 +86,7 @@ class Host:
         self._lease_wait = LeaseWait(self._loop, lambda waiter: self._refuse(waiter, moved()))
         self._active: dict[str, Activation] = {}
         self._owner: dict[Waiter, Activation | None] = {}
+        self._intake = Intake[Coming](self._loop, lambda new: self._route(*new) if new[1] in self._owner else None)
         self._left: set[Waiter] = set()
         self._process = psutil.Process(os.getpid())
         self._draining = False
@@ -121,7 +125,7 @@ class Host:
             waiter.fail(Draining("The service is stopping. Try again in a moment.", retry_after_s=2))
         else:
             self._owner[waiter] = None
-            self._route(ask, waiter, self._loop.time() + ask.turn.timeout_s)
+            self._intake.put(ask.uid, (ask, waiter, self._loop.time() + ask.turn.timeout_s))
 
     def leave(self, waiter: Waiter) -> None:
         """The waiter's client has gone."""
@@ -130,6 +134,12 @@ class Host:
             self._handle(activation, Leave(waiter, self._clock.now_us()))
         elif waiter in self._owner:
             self._left.add(waiter)
+
+    def cancel(self, uid: str, unit: str, turn_id: str | None, key: str) -> Cancellation | None:
+        """See `cancelling.cancel`; None also when the unit is not this host's, or turns are on their way in."""
+        if unit not in self._leases or uid in self._intake:
+            return None
+        return cancel(self._active.get(uid), turn_id, key, self._clock.now_us(), self._handle)
 
     def _route(self, ask: Ask, waiter: Waiter, until: float) -> None:
         held = self._leases.get(ask.unit, self._given_up.get(ask.unit, 0))
@@ -201,7 +211,7 @@ class Host:
         self._owner[waiter] = activation
         arrive = Arrive(
             waiter, turn.turn_id, turn.body_hash, inputs, self._clock.now_us(), ask.attempt, turn.expected_turn,
-            turn.cancel_on_disconnect, turn.kind,
+            turn.cancel_on_disconnect, turn.kind, ask.resent,
         )  # fmt: skip
         self._handle(activation, arrive)
         if gone:
@@ -221,13 +231,13 @@ class Host:
         turn = session.current
         try:
             for effect in session.handle(event):
-                self._perform(activation, effect)
+                self._perform(activation, session, effect)
         except Exception as error:
             log.exception("session %s broke and starts again from its journal", activation.uid)
             self._guards.crashed(activation.uid, activation.unit, Exit("crash", type(error).__name__))
             self._abandon(activation, turn, Internal(f"The session broke. {AGAIN}"))
 
-    def _perform(self, activation: Activation, effect: Effect) -> None:
+    def _perform(self, activation: Activation, session: Session, effect: Effect) -> None:
         match effect:
             case Reply(waiter, answer):
                 self._reply(activation, waiter, answer, False)
@@ -237,15 +247,13 @@ class Host:
                 activation.log = None
                 self._journal.commit(entry)
             case Record(failed):
-                activation.log = None
+                if session.current is None:
+                    activation.log = None
                 self._journal.record(failed)
             case Recall():
-                assert activation.session is not None
-                recalled = partial(self._recalled, activation, effect.waiter)
-                self._waker.recall(activation.session, effect, recalled)
+                self._waker.recall(session, effect, partial(self._recalled, activation, effect.waiter))
             case Look():
-                assert activation.session is not None
-                self._waker.look(activation.session, effect, self._clock, partial(self._handle, activation))
+                self._waker.look(session, effect, self._clock, partial(self._handle, activation))
             case Abort(token):
                 if token in activation.runs:
                     self._runner.abort(activation.runs[token])
@@ -364,15 +372,8 @@ class Host:
 
     def peek(self, uids: Sequence[str]) -> list[tuple[str, int]]:
         """The status (`idle`, `busy`, `passive`, `quarantined`) and restarts of each session."""
-        found = []
-        for uid in uids:
-            active = self._active.get(uid)
-            session = active.session if active is not None else None
-            status = "passive" if active is None else "busy" if session is None or session.busy else "idle"
-            if self._guards.refusal(uid) is not None:
-                status = "quarantined"
-            found.append((status, self._guards.restarts(uid)))
-        return found
+        statuses = (self._guards.status(uid, status_of(self._active.get(uid))) for uid in uids)
+        return [(status, self._guards.restarts(uid)) for uid, status in zip(uids, statuses, strict=True)]
 
     def load(self) -> Load:
         """What this host has to do now."""

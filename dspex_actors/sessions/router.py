@@ -18,8 +18,9 @@ import orjson
 
 from dspex_actors.errors import DeadlineExceeded, NoCapacity, from_problem
 from dspex_actors.resources.session import SessionRecord
-from dspex_actors.resources.turn import TurnAnswer, TurnEvent, TurnRequest
+from dspex_actors.resources.turn import Cancellation, TurnAnswer, TurnEvent, TurnRequest
 from dspex_actors.sessions.activation import Ask
+from dspex_actors.sessions.cancelling import insist
 from dspex_actors.sessions.frames import Kind
 from dspex_actors.sessions.link import Link
 from dspex_actors.sessions.placement import Place, Table
@@ -143,7 +144,17 @@ class Router:
         if not await self._question(record, Kind.RESTART, [record.uid, record.unit]):
             raise NoCapacity("No host serves this session at the moment. Try again.", retry_after_s=1)
 
-    async def _question(self, record: SessionRecord, kind: Kind, head: Any) -> Any:
+    async def cancel(self, record: SessionRecord, turn_id: str | None, key: str) -> Cancellation:
+        """Cancel a turn. Raises NoCapacity when no host serves the session at the moment."""
+        return await insist(lambda: self._cancel(record, turn_id, key))
+
+    async def _cancel(self, record: SessionRecord, turn_id: str | None, key: str) -> Cancellation | None:
+        if any(outstanding.link is None for outstanding in self._lines.get(record.uid, {}).values()):
+            return None  # what waits here for a host is soon there
+        found = await self._question(record, Kind.CANCEL_TURN, [record.uid, record.unit, turn_id, key], record.uid)
+        return None if found is None else Cancellation(tuple(found[0]), tuple(found[1]), found[2])
+
+    async def _question(self, record: SessionRecord, kind: Kind, head: Any, lane: str | None = None) -> Any:
         """What the session's host answers; None when no host can say."""
         link = self._links.get(self.place(record.unit).host or "")
         if link is None or not link.ready:
@@ -152,7 +163,7 @@ class Router:
         number = self._numbers
         self._questions[number] = answer = self._loop.create_future()
         try:
-            link.send(kind, number, head)
+            link.send(kind, number, head, lane=lane)
             return await asyncio.wait_for(answer, ANSWER_S)
         except TimeoutError:
             return None
@@ -267,11 +278,11 @@ class Router:
             if outstanding.link is link:
                 outstanding.link = None
                 attempt = max(outstanding.ask.attempt + 1, outstanding.wait.next_attempt)
-                outstanding.ask = replace(outstanding.ask, attempt=attempt)
+                outstanding.ask = replace(outstanding.ask, attempt=attempt, resent=True)
         self._send_waiting()
 
     def _frame(self, link: Link, kind: Kind, number: int, head: Any, body: bytes) -> None:
-        if kind in (Kind.PEEK, Kind.RESTART):
+        if kind in (Kind.PEEK, Kind.RESTART, Kind.CANCEL_TURN):
             question = self._questions.get(number)
             if question is not None and not question.done():
                 question.set_result(head)
@@ -298,7 +309,7 @@ class Router:
     def _moved(self, outstanding: Outstanding) -> None:
         """Not there: go by a newer table if there is one, else ask again in a moment."""
         ask, outstanding.link = outstanding.ask, None
-        outstanding.ask = replace(ask, attempt=max(ask.attempt, outstanding.wait.next_attempt))
+        outstanding.ask = replace(ask, attempt=max(ask.attempt, outstanding.wait.next_attempt), resent=True)
         if self.place(ask.unit).epoch > ask.epoch:
             self._send_line(ask.uid)
         else:

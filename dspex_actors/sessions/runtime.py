@@ -12,13 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 from dspex_actors.clock import Clock, SystemClock
-from dspex_actors.errors import DspexError, NotFound, Unauthenticated
+from dspex_actors.errors import Cancelled, DspexError, NotFound, Unauthenticated
 from dspex_actors.ids import rfc3339
 from dspex_actors.resources.journal import Entry, public_rewind, public_turn
 from dspex_actors.resources.key import Principal, hash_secret
 from dspex_actors.resources.program import Program, ProgramSpec
 from dspex_actors.resources.session import ForkSpec, SessionRecord, SessionSpec
-from dspex_actors.resources.turn import TurnAnswer, TurnEvent, TurnRequest
+from dspex_actors.resources.turn import Cancellation, TurnAnswer, TurnEvent, TurnRequest
 from dspex_actors.sessions.placement import Place
 from dspex_actors.store.port import Idempotency, Listing, Made, Page, Store
 
@@ -53,6 +53,10 @@ class Turns(Protocol):
 
     async def restart(self, record: SessionRecord) -> None:
         """Restart a session, out of quarantine too. Raises NoCapacity."""
+        ...
+
+    async def cancel(self, record: SessionRecord, turn_id: str | None, key: str) -> Cancellation:
+        """Cancel a turn that runs or waits. Raises NoCapacity."""
         ...
 
     def place(self, unit: str) -> Place:
@@ -169,6 +173,7 @@ class SessionRuntime:
             "epoch": epoch,
             "restarts": restarts,
             "forked_from": None if record.origin_id is None else {"id": record.origin_id, "turn": record.origin_turn},
+            "on_busy": record.on_busy,
             "created_at": rfc3339(record.created_at_us),
         }
 
@@ -214,6 +219,25 @@ class SessionRuntime:
         if record.uid == stale.uid:
             raise missing
         return record
+
+    async def cancel_turn(self, tenant: str, session_id: str, turn_id: str | None, key: str) -> Made[Json]:
+        """See `Runtime`."""
+        record = await self._record_now(tenant, session_id)
+        found = await self._turns.cancel(record, turn_id, key)
+        if turn_id is not None and not found.cancelled and not found.too_late:
+            found = await self._ended(record, turn_id)
+        shown = {"session": record.id, "cancelled": list(found.cancelled), "too_late": list(found.too_late)}
+        return Made(shown, found.replayed)
+
+    async def _ended(self, record: SessionRecord, turn_id: str) -> Cancellation:
+        """What the store says of a turn that its host does not have. Raises NotFound."""
+        if await self._db(self._store.turn_by_id, record.uid, turn_id) is not None:
+            return Cancellation(too_late=(turn_id,))
+        failed = await self._db(self._store.failures, record.uid, turn_id)
+        if not failed:
+            raise NotFound(f"No turn {turn_id} runs, waits or is recorded in this session. Check its id.")
+        was_cancelled = failed[-1].public()["error"]["code"] == Cancelled.code
+        return Cancellation((turn_id,)) if was_cancelled else Cancellation(too_late=(turn_id,))
 
     async def turns(self, tenant: str, session_id: str, page: Page, include_failed: bool) -> Listing[Json]:
         """See `Runtime`."""

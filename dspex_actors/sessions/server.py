@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,9 @@ class HostServer:
             link.send(Kind.PEEK, stream, self._host.peek(head))
         elif kind is Kind.RESTART:
             link.send(Kind.RESTART, stream, self._host.restart(*head))
+        elif kind is Kind.CANCEL_TURN:
+            found = self._host.cancel(*head)
+            link.send(Kind.CANCEL_TURN, stream, None if found is None else astuple(found))
         elif (known := waiters.get(stream)) is not None:
             if kind is Kind.CREDIT:
                 known.credit(head)
@@ -148,7 +152,7 @@ def turn_head(ask: Ask, timeout_s: float) -> tuple[Any, ...]:
     turn = ask.turn
     return (
         ask.uid, ask.unit, ask.epoch, ask.attempt, turn.stream, turn.turn_id, turn.keyed, turn.body_hash, timeout_s,
-        turn.expected_turn, turn.cancel_on_disconnect, turn.request_id, turn.kind, *ask.seen,
+        turn.expected_turn, turn.cancel_on_disconnect, turn.request_id, turn.kind, *ask.seen, ask.resent,
     )  # fmt: skip
 
 
@@ -156,13 +160,13 @@ def _ask(head: Any, inputs: bytes) -> Ask:
     try:
         uid, unit, epoch, attempt, streams, turn_id, keyed, body_hash, timeout_s, *rest = head
         expected_turn, cancel_on_disconnect, request_id, kind, *seen = rest
-        seen_attempt, seen_n = seen
+        seen_attempt, seen_n, resent = seen
     except (TypeError, ValueError) as error:
         raise FrameError("a turn without a proper head") from error
     turn = TurnRequest(
         turn_id, keyed, body_hash, inputs, timeout_s, expected_turn, cancel_on_disconnect, streams, request_id, kind
     )
-    return Ask(uid, unit, epoch, attempt, turn, (seen_attempt, seen_n))
+    return Ask(uid, unit, epoch, attempt, turn, (seen_attempt, seen_n), resent)
 
 
 def _bytes(delta: str) -> bytes:

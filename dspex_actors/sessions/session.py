@@ -4,6 +4,7 @@ No I/O, no clock, no randomness, no threads: the host (`host.py`) feeds it what 
 Read `Session.handle` first: one clause an event. The rules, in the words of the protocol:
 
 - One turn runs at a time, in the order of arrival; the mailbox is bounded and refuses at once when full.
+- A turn that finds the session busy waits, is refused, or interrupts, as the session's `on_busy` says (`busy.py`).
 - A retry joins the waiting or running turn with its id; a recorded one is answered from the journal.
 - Outcomes are three: done (committed, then answered), not done (a definite error, nothing in the state), unknown.
 - An expired turn never starts; one that is queued for commit no longer expires.
@@ -15,6 +16,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import orjson
 
@@ -27,15 +29,16 @@ from dspex_actors.errors import (
     MailboxFull,
     Moved,
     OutcomeUnknown,
-    PreconditionFailed,
     SessionBusy,
     StoreUnavailable,
 )
 from dspex_actors.resources.journal import Entry, FailedTurn, Verdict, entry_answer
 from dspex_actors.resources.session import SessionRecord
+from dspex_actors.sessions import busy
 from dspex_actors.sessions.events import (
     Abort,
     Arrive,
+    Cancel,
     Commit,
     Committed,
     Effect,
@@ -57,6 +60,8 @@ from dspex_actors.sessions.events import (
 )
 from dspex_actors.sessions.rewinding import look, missing_turn, past_of, rewind_entry
 from dspex_actors.sessions.state import State, fold
+
+T = TypeVar("T")
 
 MAILBOX_LIMIT = 100
 """Turns that may wait in one session."""
@@ -96,6 +101,8 @@ class Session:
     state: State
     attempts: dict[str, int] = field(default_factory=dict)
     """How often turns that failed were started, by turn id."""
+    cancelled: dict[str, None] = field(default_factory=dict)
+    """The ids of turns that were cancelled and have not come again, newest last."""
     current: Turn | None = None
     mailbox: deque[Turn] = field(default_factory=deque)
     abandoned: set[int] = field(default_factory=set)
@@ -134,6 +141,8 @@ class Session:
                 yield from self._leave(event)
             case Expire():
                 yield from self._expire(event)
+            case Cancel() if (turn := self.find(event.turn_id)) is not None:
+                yield from self._drop(turn, busy.cancelled(), event.now_us)
 
     @property
     def busy(self) -> bool:
@@ -145,23 +154,36 @@ class Session:
         """Turns that run or wait."""
         return len(self.mailbox) + (self.current is not None)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether as many turns wait as may."""
+        return len(self.mailbox) >= MAILBOX_LIMIT
+
     # A turn comes in -------------------------------------------------------------------------------------------
     def _arrive(self, event: Arrive) -> Iterator[Effect]:
-        turn = self._find(event.turn_id)
+        turn = self.find(event.turn_id)
         if turn is not None:
             yield from self._join(turn, event)
         elif event.turn_id in self.state.turn_ids:
             yield Recall(event.waiter, event.turn_id, event.body_hash)
         elif self.stalled:
             yield Reply(event.waiter, StoreUnavailable("The store does not answer. Try again shortly."))
-        elif len(self.mailbox) >= MAILBOX_LIMIT:
-            detail = f"{MAILBOX_LIMIT} turns wait in this session already. Wait for some of them, then send this again."
-            yield Reply(event.waiter, MailboxFull(detail, retry_after_s=1))
+        elif (refusal := busy.refusal(self, event)) is not None:
+            yield Reply(event.waiter, refusal)
+        elif self.is_full:
+            yield Reply(event.waiter, full())
         else:
+            if busy.interrupts(self, event):
+                yield from self._interrupt(event.now_us)
             self.mailbox.append(self._new_turn(event))
             yield from self._next(event.now_us)
 
+    def _interrupt(self, now_us: int) -> Iterator[Effect]:
+        for turn in [*self.mailbox, *filter(None, [self.current])]:
+            yield from self._drop(turn, busy.interrupted(), now_us)
+
     def _new_turn(self, event: Arrive) -> Turn:
+        self.cancelled.pop(event.turn_id, None)
         attempt = max(event.attempt, self.attempts.get(event.turn_id, 0) + 1)
         return Turn(
             event.turn_id, event.body_hash, event.inputs, attempt, event.expected_turn, event.cancel_on_disconnect,
@@ -175,14 +197,15 @@ class Session:
             turn.waiters[event.waiter] = True
             turn.cancel_on_disconnect = turn.cancel_on_disconnect and event.cancel_on_disconnect
 
-    def _find(self, turn_id: str) -> Turn | None:
+    def find(self, turn_id: str) -> Turn | None:
+        """The turn of that id that runs or waits."""
         if self.current is not None and self.current.turn_id == turn_id:
             return self.current
         return next((turn for turn in self.mailbox if turn.turn_id == turn_id), None)
 
     # The next one starts ---------------------------------------------------------------------------------------
     def _next(self, now_us: int) -> Iterator[Effect]:
-        while self.current is None and self.mailbox and not self.stalled:
+        while self._may_start and self.mailbox:
             turn = self.mailbox.popleft()
             refused = self._refusal(turn)
             if refused is not None:
@@ -195,13 +218,15 @@ class Session:
             start = Start(turn.token, turn.turn_id, turn.attempt, turn.inputs, past)
             yield look(turn) if turn.kind == "rewind" else start
 
+    @property
+    def _may_start(self) -> bool:
+        # Interrupted attempts are about to end, most of them at once: the newest turn waits for that.
+        held = len(self.abandoned) >= ABANDONED_LIMIT and self.record.on_busy == "interrupt"
+        return self.current is None and not self.stalled and not held
+
     def _refusal(self, turn: Turn) -> DspexError | None:
-        upcoming = self.state.turn + 1
-        if turn.expected_turn is not None and turn.expected_turn != upcoming:
-            return PreconditionFailed(
-                f"The next turn of this session is {upcoming}, not {turn.expected_turn}. Read what came in between, "
-                "then send the turn again with that number."
-            )
+        if (out_of_turn := busy.out_of_turn(turn.expected_turn, self.state.turn + 1)) is not None:
+            return out_of_turn
         if len(self.abandoned) >= ABANDONED_LIMIT:
             return SessionBusy(
                 "Earlier turns of this session hang in code that cannot be stopped. Try again when they have ended."
@@ -254,22 +279,18 @@ class Session:
         turn = self.current
         assert turn is not None
         self.current = None
-        self.attempts[turn.turn_id] = turn.attempt
-        if len(self.attempts) > FAILED_KEPT:
-            del self.attempts[next(iter(self.attempts))]
+        remember(self.attempts, turn.turn_id, turn.attempt)
         if turn.kind == "turn":
-            yield Record(
-                FailedTurn(
-                    uid=self.record.uid,
-                    turn_id=turn.turn_id,
-                    attempt=turn.attempt,
-                    after_turn=self.state.turn,
-                    inputs=orjson.dumps(turn.inputs),
-                    problem=orjson.dumps(error.problem()),
-                    at_us=now_us,
-                )
-            )
+            yield self._failure(turn, turn.attempt, error, now_us)
         yield from replies(turn, error)
+
+    def _failure(self, turn: Turn, starts: int, error: DspexError, now_us: int) -> Effect:
+        return Record(
+            FailedTurn(
+                uid=self.record.uid, turn_id=turn.turn_id, attempt=starts, after_turn=self.state.turn,
+                inputs=orjson.dumps(turn.inputs), problem=orjson.dumps(error.problem()), at_us=now_us,
+            )
+        )  # fmt: skip
 
     def _refused(self, now_us: int) -> Iterator[Effect]:
         self.stalled = False
@@ -323,19 +344,38 @@ class Session:
         return next((turn for turn in self.mailbox if waiter in turn.waiters), None)
 
     def _drop(self, turn: Turn, error: DspexError, now_us: int) -> Iterator[Effect]:
-        if turn is not self.current:
-            self.mailbox.remove(turn)
-            yield from replies(turn, error)
-        elif turn.entry is None:
+        if turn.entry is not None:
+            return
+        if isinstance(error, Cancelled):
+            remember(self.cancelled, turn.turn_id, None)
+        if turn is self.current:
             yield Abort(turn.token)
             self.abandoned.add(turn.token)
             yield from self._fail_current(error, now_us)
             yield from self._next(now_us)
+            return
+        self.mailbox.remove(turn)
+        if isinstance(error, Cancelled) and turn.kind == "turn":
+            yield self._failure(turn, turn.attempt - 1, error, now_us)  # so that its key tells what became of it
+        yield from replies(turn, error)
 
 
 def replies(turn: Turn, answer: bytes | DspexError) -> Iterator[Effect]:
     """The same answer for everybody who waits for the turn; whoever has left does not listen."""
     return (Reply(waiter, answer) for waiter in turn.waiters)
+
+
+def remember(known: dict[str, T], turn_id: str, value: T) -> None:
+    """Note something of a turn, and forget the oldest beyond what is kept."""
+    known[turn_id] = value
+    if len(known) > FAILED_KEPT:
+        del known[next(iter(known))]
+
+
+def full() -> MailboxFull:
+    """As many turns wait as may."""
+    detail = f"{MAILBOX_LIMIT} turns wait in this session already. Wait for some of them, then send this again."
+    return MailboxFull(detail, retry_after_s=1)
 
 
 def mismatch(turn_id: str) -> IdempotencyMismatch:

@@ -21,7 +21,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION = "0002"
+REVISION = "0003"
 """The newest migration. Revisions are numbers, so that a newer schema is recognised without its migrations."""
 
 metadata = MetaData()
@@ -74,6 +74,7 @@ session = Table(
     Column("created_at_us", BigInteger, nullable=False),
     Column("origin_id", String),
     Column("origin_turn", BigInteger),
+    Column("on_busy", String, nullable=False, server_default="enqueue"),
     UniqueConstraint("tenant", "id", name="session_id"),
     Index("session_created", "tenant", "created_at_us", "uid"),
     Index("session_program", "program_uid"),

@@ -36,6 +36,7 @@ def create(connection: Connection, tenant: str, spec: SessionSpec, now_us: int) 
         seq=0,
         turns=0,
         created_at_us=now_us,
+        on_busy=spec.on_busy,
     )
     add(connection, made)
     return made

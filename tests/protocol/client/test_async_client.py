@@ -76,6 +76,25 @@ def test_programs_sessions_and_turns_are_listed_shown_and_deleted(server: Served
     asyncio.run(scenario())
 
 
+def test_a_running_turn_is_cancelled_and_a_busy_session_says_so_at_once(server: Served) -> None:
+    """Neither error is waited away: the session was told to reject, and somebody cancelled."""
+
+    async def scenario() -> None:
+        async with dx.AsyncClient(server.url, api_key=server.key) as client:
+            session = await client.open("qa", lm="mock?latency_s=20", on_busy="reject")
+            turn = asyncio.ensure_future(session.predict(question="long", idempotency_key="t1"))
+            async with asyncio.timeout(10):
+                while (await client.sessions.get(session.id))["status"] != "busy":  # noqa: ASYNC110 - each look is a request
+                    await asyncio.sleep(0)
+            with pytest.raises(dx.SessionBusy):
+                await session.predict(question="me too")
+            assert (await session.cancel("t1"))["cancelled"] == ["t1"]
+            with pytest.raises(dx.Cancelled):
+                await turn
+
+    asyncio.run(scenario())
+
+
 def test_the_server_tells_about_itself(server: Served) -> None:
     """Tree, info, readiness."""
 

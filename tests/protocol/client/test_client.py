@@ -132,6 +132,17 @@ def test_the_server_tells_about_itself(client: Client) -> None:
     assert client.ready() is True
 
 
+def test_a_session_without_a_running_turn_has_nothing_to_cancel(client: Client) -> None:
+    """A turn that is recorded is too late, one that never was is not found."""
+    session = client.open("qa", on_busy="interrupt")
+    assert client.sessions.get(session.id)["on_busy"] == "interrupt"
+    reply = session.predict(question="why")
+    assert session.cancel() == {"session": session.id, "cancelled": [], "too_late": []}
+    assert session.cancel(reply.turn_id)["too_late"] == [reply.turn_id]
+    with pytest.raises(dx.NotFound):
+        session.cancel("none")
+
+
 def test_wrong_inputs_raise_with_their_places(client: Client) -> None:
     """And the request's id to ask about."""
     with pytest.raises(dx.InvalidRequest) as caught:

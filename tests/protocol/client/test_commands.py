@@ -85,8 +85,9 @@ def test_programs_are_created_listed_shown_and_removed() -> None:
 
 def test_sessions_are_created_listed_shown_and_removed(client: Client) -> None:
     """The last turns come with the session."""
-    made = json_of(dspex("session", "create", "qa", "--id", "bob", "--lm", "mock", "--json"))
-    assert made["id"] == "bob"
+    more = ("--id", "bob", "--lm", "mock", "--on-busy", "reject")
+    made = json_of(dspex("session", "create", "qa", *more, "--json"))
+    assert (made["id"], made["on_busy"]) == ("bob", "reject")
     for number in range(3):
         client.session("bob").predict(question=str(number))
     shown = json_of(dspex("session", "show", "bob", "--turns", "2", "--json"))
@@ -94,6 +95,10 @@ def test_sessions_are_created_listed_shown_and_removed(client: Client) -> None:
     assert "bob" in [session["id"] for session in json_of(dspex("session", "ls", "--json"))]
     assert "bob" in dspex("session", "ls").stdout
     assert json_of(dspex("session", "restart", "bob", "--json"))["restarts"] == 1
+    assert json_of(dspex("session", "cancel", "bob", "--json")) == {"session": "bob", "cancelled": [], "too_late": []}
+    assert "No turn of the session bob runs." in dspex("session", "cancel", "bob").stdout
+    assert "Too late" in dspex("session", "cancel", "bob", "--turn-id", shown["last_turns"][0]["turn_id"]).stdout
+    assert dspex("session", "cancel", "bob", "--turn-id", "none").exit_code == 1
     assert "Restarted the session bob" in dspex("session", "restart", "bob").stdout
     assert dspex("session", "rm", "bob").exit_code == 0
 

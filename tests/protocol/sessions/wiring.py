@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import orjson
 
 from dspex_actors.errors import DspexError
-from dspex_actors.resources.session import SessionRecord
+from dspex_actors.resources.session import OnBusy, SessionRecord
 from dspex_actors.resources.turn import TurnEvent
 from dspex_actors.sessions.host import Host
 from dspex_actors.sessions.placement import Table
@@ -57,9 +57,9 @@ class Wires:
         self.alive.append(name)
         return node
 
-    def session(self, session_id: str, host: str) -> SessionRecord:
+    def session(self, session_id: str, host: str, on_busy: OnBusy = "enqueue") -> SessionRecord:
         """A new session, its unit leased to that host, which is not told yet."""
-        record = make_session(self.store, session_id)
+        record = make_session(self.store, session_id, on_busy)
         self.store.seed_leases({record.unit: host})
         return record
 

@@ -44,6 +44,7 @@ class FakeRuntime:
         self.gate: asyncio.Event | None = None
         self.started, self.gone = asyncio.Event(), asyncio.Event()
         self.parts: list[str] = []
+        self.cancelled: list[tuple[str | None, str]] = []
 
     async def authenticate(self, secret: str) -> Principal:
         """The principal of a known key."""
@@ -107,6 +108,7 @@ class FakeRuntime:
             "status": "passive",
             "turns": 0,
             "restarts": 0,
+            "on_busy": spec.on_busy,
         }
         self.sessions[session_id], self.turns_of[session_id] = shown, []
         return self._once(idempotency, shown)
@@ -140,6 +142,13 @@ class FakeRuntime:
         session = _found(self.sessions, session_id)
         session["restarts"] += 1
         return session
+
+    async def cancel_turn(self, tenant: str, session_id: str, turn_id: str | None, key: str) -> Made[dict[str, Any]]:
+        """The one that is named is always running."""
+        _found(self.sessions, session_id)
+        made = {"session": session_id, "cancelled": [] if turn_id is None else [turn_id], "too_late": []}
+        self.cancelled.append((turn_id, key))
+        return Made(made)
 
     async def delete_session(self, tenant: str, session_id: str) -> None:
         """And its turns."""

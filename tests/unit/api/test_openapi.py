@@ -50,6 +50,15 @@ def test_the_document_has_what_openapi_3_1_requires() -> None:
     assert all(answer["description"] for answer in answers)
 
 
+def test_a_body_is_required_where_it_has_required_fields() -> None:
+    """A cancel call and a fork need none."""
+    bodies = {key: operation["requestBody"] for key, operation in OPERATIONS.items() if "requestBody" in operation}
+    assert [path for (_, path), body in bodies.items() if not body["required"]] == [
+        "/v1/sessions/{id}/fork",
+        "/v1/sessions/{id}/cancel",
+    ]
+
+
 def test_every_pointer_leads_somewhere_and_every_schema_is_used() -> None:
     """No dead ends, no dead weight."""
     pointed = set(refs(DOCUMENT))

@@ -79,3 +79,16 @@ def test_a_path_needs_a_name(name: str) -> None:
     """An empty one would be another address."""
     with pytest.raises(dx.InvalidRequest):
         Script(answered()).client().sessions.get(name)
+
+
+def test_a_cancel_call_names_its_turn_or_none() -> None:
+    """With a key of its own, so that a repeat cancels no second turn."""
+    script = Script(answered())
+    session = script.client().session("s")
+    session.cancel("t1")
+    assert (str(script.requests[-1].url.path), body(script)) == ("/v1/sessions/s/cancel", {"turn_id": "t1"})
+    session.cancel()
+    assert body(script) == {}
+    assert len(set(script.sent("idempotency-key"))) == 2
+    with pytest.raises(dx.InvalidRequest):
+        session.cancel("no name")

@@ -9,10 +9,13 @@ import dspex_actors as dx
 from tests.unit.client.scripted import ANSWER, Script, answered, problem, text
 
 RETRIED = [
-    *("outcome_unknown", "draining", "store_unavailable", "host_lost", "no_capacity", "mailbox_full", "session_busy"),
+    *("outcome_unknown", "draining", "store_unavailable", "host_lost", "no_capacity", "mailbox_full"),
     *("lm_failed", "lm_timeout", "lm_rate_limited", "output_invalid", "deadline_exceeded", "moved"),
 ]
-FINAL = ["not_found", "invalid_request", "idempotency_mismatch", "program_failed", "cancelled", "forbidden", "internal"]
+FINAL = [
+    *("not_found", "invalid_request", "idempotency_mismatch", "program_failed", "cancelled", "forbidden", "internal"),
+    "session_busy",
+]
 BROKEN = [httpx.ConnectError("x"), httpx.ReadError("x"), httpx.ReadTimeout("x"), httpx.RemoteProtocolError("x")]
 
 
@@ -169,3 +172,11 @@ def test_an_attempt_that_hangs_is_given_up_when_it_has_a_time_of_its_own() -> No
     script.client(dx.Retry(attempt_s=2)).session("s").predict(question="why")
     assert script.requests[0].extensions["timeout"]["read"] == 2
     assert script.sent("x-request-timeout") == ["60.000"]
+
+
+def test_a_busy_session_says_nothing_about_an_earlier_attempt() -> None:
+    """Its answer was lost, and it may still be on its way."""
+    script = Script(httpx.ReadError("x"), problem("session_busy"))
+    with pytest.raises(dx.OutcomeUnknown):
+        script.client().session("s").predict(question="why")
+    assert len(script.requests) == 2

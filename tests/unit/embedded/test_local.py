@@ -117,6 +117,28 @@ def test_a_turn_that_is_none_is_refused(to_turn: int, error: type[dx.DspexError]
     asyncio.run(main())
 
 
+def test_a_running_turn_is_cancelled_and_a_busy_session_does_as_it_was_told() -> None:
+    """As over HTTP."""
+
+    async def main() -> None:
+        async with dx.local(programs=QA, lm="mock?latency_s=20") as runtime:
+            session = await runtime.open("qa", on_busy="reject")
+            turn = asyncio.ensure_future(session.predict(question="a", idempotency_key="k"))
+            async with asyncio.timeout(10):
+                while (await runtime.runtime.get_session("default", session.id))["status"] != "busy":
+                    pass
+            with pytest.raises(dx.SessionBusy):
+                await session.predict(question="b")
+            assert await session.cancel() == {"session": session.id, "cancelled": ["k"], "too_late": []}
+            with pytest.raises(dx.Cancelled):
+                await turn
+            assert (await session.cancel("k"))["cancelled"] == ["k"]
+            with pytest.raises(dx.NotFound):
+                await session.cancel("none")
+
+    asyncio.run(main())
+
+
 def test_a_session_that_is_deleted_and_made_again_starts_anew() -> None:
     """Nothing late lands in the new one."""
 

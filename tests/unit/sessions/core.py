@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
 
 from dspex_actors.errors import DspexError, ProgramFailed
 from dspex_actors.resources.journal import Entry, FailedTurn, Verdict
-from dspex_actors.resources.session import SessionRecord
+from dspex_actors.resources.session import OnBusy, SessionRecord
 from dspex_actors.sessions.events import (
     Abort,
     Arrive,
@@ -166,3 +166,8 @@ class Bench:
     def replayed(self) -> State:
         """The state as the journal alone gives it."""
         return replay(self.journal, self.session.state.history.maxlen or 0)
+
+
+def busy_bench(on_busy: OnBusy, shown: int = 20) -> Bench:
+    """A bench whose session has that policy."""
+    return Bench(Session(replace(RECORD, on_busy=on_busy), 1, empty(shown)))

@@ -15,7 +15,7 @@ from dspex_actors.errors import DspexError, InvalidRequest, ProgramFailed
 from dspex_actors.ids import body_hash
 from dspex_actors.programs.call import ProgramCall, ProgramResult
 from dspex_actors.resources.program import Program, ProgramSpec
-from dspex_actors.resources.session import SessionRecord, SessionSpec
+from dspex_actors.resources.session import OnBusy, SessionRecord, SessionSpec
 from dspex_actors.resources.turn import TurnRequest
 from dspex_actors.sessions.activation import Ask
 from dspex_actors.sessions.host import Host
@@ -210,9 +210,9 @@ class Bench:
             self._closed = True
             await self.host.close()
 
-    def session(self, session_id: str = "alice") -> SessionRecord:
+    def session(self, session_id: str = "alice", on_busy: OnBusy = "enqueue") -> SessionRecord:
         """A new session, whose unit the host owns."""
-        record = make_session(self.store, session_id)
+        record = make_session(self.store, session_id, on_busy)
         self.store.seed_leases({record.unit: self.host.name})
         self.renew(record)
         return record
@@ -236,11 +236,11 @@ class Bench:
         return [(entry.turn, entry.turn_id) for entry in self.store.entries(record.uid)]
 
 
-def make_session(store: Store, session_id: str) -> SessionRecord:
+def make_session(store: Store, session_id: str, on_busy: OnBusy = "enqueue") -> SessionRecord:
     """A session of the program `qa`, which is made when it is missing."""
     if not store.list_programs(TENANT, Page(limit=1)).items:
         store.create_program(TENANT, ProgramSpec(name="qa", signature="question -> answer"))
-    return store.create_session(TENANT, SessionSpec(program="qa", id=session_id)).value
+    return store.create_session(TENANT, SessionSpec(program="qa", id=session_id, on_busy=on_busy)).value
 
 
 @asynccontextmanager
