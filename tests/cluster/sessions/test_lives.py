@@ -122,36 +122,23 @@ def test_a_rewind_outlives_its_host(instance: Instance) -> None:
     assert "after 'first', 'second'" in answer(instance, "rita-2", "other")
 
 
-def test_a_turn_that_was_running_on_a_killed_host_runs_again(instance: Instance) -> None:
-    """The client sees a slow answer; the journal holds one turn, with two attempts."""
-    open_session(instance, "carol", lm="mock?latency_s=2")
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_turn_that_was_running_on_a_killed_or_hung_host_runs_again(instance: Instance, how: signal.Signals) -> None:
+    """The client sees a slow answer; the journal holds one turn, with two attempts. The host is gone either way."""
+    session = f"carol-{how.name}"
+    open_session(instance, session, lm="mock?latency_s=2")
     instance.wait_nodes("standby")
     found: list[tuple[int, Json]] = []
-    client = threading.Thread(target=lambda: found.append(ask(instance, "carol", "slow", Idempotency_Key="k1")))
+    client = threading.Thread(target=lambda: found.append(ask(instance, session, "slow", Idempotency_Key="k1")))
     client.start()
-    wait_busy(instance, "carol")
+    wait_busy(instance, session)
     (host,) = instance.nodes("host")
-    os.kill(host["pid"], signal.SIGKILL)
+    os.kill(host["pid"], how)
     client.join(60)
     status, body = found[0]
     assert (status, body["attempts"], body["turn"]) == (200, 2, 1)
-    _, turns = instance.call("GET", "/v1/sessions/carol/turns")
+    _, turns = instance.call("GET", f"/v1/sessions/{session}/turns")
     assert len(turns["items"]) == 1
-
-
-def test_a_host_that_hangs_is_killed_and_its_turn_runs_on_another(instance: Instance) -> None:
-    """Nobody asks Ray, which would wait for ever: the hosts' supervisor misses its beats."""
-    open_session(instance, "hugo", lm="mock?latency_s=2")
-    instance.wait_nodes("standby")
-    found: list[tuple[int, Json]] = []
-    client = threading.Thread(target=lambda: found.append(ask(instance, "hugo", "slow", Idempotency_Key="k1")))
-    client.start()
-    wait_busy(instance, "hugo")
-    (host,) = instance.nodes("host")
-    os.kill(host["pid"], signal.SIGSTOP)
-    client.join(60)
-    status, body = found[0]
-    assert (status, body["attempts"], body["turn"]) == (200, 2, 1)
     assert not Path(f"/proc/{host['pid']}").exists()
 
 

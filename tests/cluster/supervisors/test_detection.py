@@ -6,9 +6,7 @@ import asyncio
 import ctypes
 import os
 import re
-import shutil
 import signal
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -19,7 +17,6 @@ from typing import Any
 import psutil
 import pytest
 import ray
-from ray.cluster_utils import Cluster
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from supervisors.heartbeats import Heartbeat, NodeBeat
@@ -27,8 +24,8 @@ from supervisors.node_watch import NodeWatch
 from supervisors.ray_heartbeats import RayHearts
 from supervisors.ray_nodes import RayNodeAgent, node_watch
 from tests.cluster.supervisors.actors import WAIT_S, eventually
+from tests.cluster.supervisors.nodes import LocalNodes, connected_nodes
 
-NODE: dict[str, Any] = {"num_cpus": 2, "object_store_memory": 80_000_000}
 BOUND_S = 1.5
 SLACK_S = 1.5
 """The machine is busy with other tests; the figure itself is printed."""
@@ -51,44 +48,11 @@ class Victim:
         ctypes.PyDLL(None).sleep(60)
 
 
-class TwoNodes:
-    """A cluster of two, and those that a test adds and loses."""
-
-    def __init__(self) -> None:
-        self._cluster = Cluster(initialize_head=True, head_node_args=NODE | {"include_dashboard": False})
-        self.address: str = self._cluster.address
-        self.second: str = self._cluster.add_node(**NODE).node_id
-
-    @asynccontextmanager
-    async def third(self) -> AsyncIterator[Any]:
-        """One more node, which is gone afterwards, whatever has become of it."""
-        node = self._cluster.add_node(**NODE)
-        try:
-            yield node
-        finally:
-            self._cluster.remove_node(node, allow_graceful=False)
-
-    def shutdown(self) -> None:
-        """End all of it."""
-        self._cluster.shutdown()  # type: ignore[no-untyped-call]
-
-
 @pytest.fixture(scope="module", autouse=True)
-def cluster() -> Iterator[TwoNodes]:
+def cluster() -> Iterator[LocalNodes]:
     """Two nodes; tests that lose one add it."""
-    folder = tempfile.mkdtemp(prefix="sv", dir="/tmp")
-    (Path(folder) / "ray").mkdir()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_AUTH_MODE", "disabled")
-        patch.setenv("RAY_TMPDIR", folder)
-        nodes = TwoNodes()
-        ray.init(address=nodes.address, log_to_driver=False)
-        try:
-            yield nodes
-        finally:
-            ray.shutdown()
-            nodes.shutdown()
-            shutil.rmtree(folder, ignore_errors=True)
+    with connected_nodes(2) as nodes:
+        yield nodes
 
 
 @dataclass
@@ -170,14 +134,14 @@ def report(what: str, since_s: float) -> float:
     [("regex", "of CPU without a beat"), ("sleep_with_the_interpreter", "blocked for")],
 )
 @pytest.mark.parametrize("far", [False, True], ids=["here", "on another node"])
-def test_a_child_that_keeps_the_interpreter_is_hung(cluster: TwoNodes, call: str, why: str, far: bool) -> None:
+def test_a_child_that_keeps_the_interpreter_is_hung(cluster: LocalNodes, call: str, why: str, far: bool) -> None:
     """C code that does not give it back, busy or asleep, silences the beats; it is killed from outside."""
 
     async def run() -> None:
         options = Heartbeat(blocked_s=2.0)
         async with watching() as (watch, _):
             hearts = RayHearts(watch, options)
-            node_id = cluster.second if far else ray.get_runtime_context().get_node_id()
+            node_id = cluster.ids[1] if far else ray.get_runtime_context().get_node_id()
             actor, pid = await child_on(node_id)
             await hearts.begin(actor)
             told = Heard()
@@ -291,11 +255,11 @@ def raylet_of(node: Any) -> psutil.Process:
 
 
 @pytest.mark.parametrize("how", ["killed", "frozen", "raylet stopped"])
-def test_a_lost_node_is_noticed_without_waiting_for_ray(cluster: TwoNodes, how: str) -> None:
+def test_a_lost_node_is_noticed_without_waiting_for_ray(cluster: LocalNodes, how: str) -> None:
     """Within the timeout; Ray then believes it at once, and ends the actors that were there."""
 
     async def run() -> None:
-        async with cluster.third() as node, watching() as (watch, told):
+        async with cluster.another() as node, watching() as (watch, told):
             actor, _ = await child_on(node.node_id)
             await heard(watch, node.node_id)
             raylet = raylet_of(node)
@@ -312,11 +276,11 @@ def test_a_lost_node_is_noticed_without_waiting_for_ray(cluster: TwoNodes, how: 
     asyncio.run(run())
 
 
-def test_a_node_that_comes_back_is_a_zombie(cluster: TwoNodes) -> None:
+def test_a_node_that_comes_back_is_a_zombie(cluster: LocalNodes) -> None:
     """Frozen, lost, and on its feet again: whoever gave its children up is told, and readmits it."""
 
     async def run() -> None:
-        async with cluster.third() as node, watching(tell_ray=False) as (watch, told):
+        async with cluster.another() as node, watching(tell_ray=False) as (watch, told):
             await heard(watch, node.node_id)
             raylet = raylet_of(node)
             with stopped(raylet.pid, *(child.pid for child in raylet.children(recursive=True))):
@@ -334,11 +298,11 @@ def test_a_node_that_comes_back_is_a_zombie(cluster: TwoNodes) -> None:
     asyncio.run(run())
 
 
-def test_an_agent_that_dies_alone_does_not_lose_its_node(cluster: TwoNodes) -> None:
+def test_an_agent_that_dies_alone_does_not_lose_its_node(cluster: LocalNodes) -> None:
     """Another one takes its place, and is told whom to watch."""
 
     async def run() -> None:
-        node_id = cluster.second
+        node_id = cluster.ids[1]
         async with watching() as (watch, told):
             actor, pid = await child_on(node_id)
             hearts, ended = RayHearts(watch), Heard()
@@ -361,11 +325,11 @@ def test_an_agent_that_dies_alone_does_not_lose_its_node(cluster: TwoNodes) -> N
     asyncio.run(run())
 
 
-def test_a_draining_node_is_told_of_once(cluster: TwoNodes) -> None:
+def test_a_draining_node_is_told_of_once(cluster: LocalNodes) -> None:
     """Ray's notice comes before the loss."""
 
     async def run() -> None:
-        async with cluster.third() as node, watching() as (_, told):
+        async with cluster.another() as node, watching() as (_, told):
             actor, _ = await child_on(node.node_id, num_cpus=1)  # an idle node would leave at once
             client = ray._private.worker.global_worker.gcs_client  # type: ignore[attr-defined]
             client.drain_node(node.node_id, 2, "preemption", time.time_ns() // 1_000_000 + 600_000)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
-import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,15 +15,14 @@ from typing import Any
 import psutil
 import pytest
 import ray
-from ray.cluster_utils import Cluster
 
 from supervisors import Child, Groups, Registry, Supervisor, keeper_spec, monitor
 from supervisors.entries import Event, Registered, Unregistered
 from supervisors.errors import AlreadyRegistered, StaleEpoch
 from supervisors.groups_core import GroupEvent, Left, RoundRobin
 from tests.cluster.supervisors.actors import WAIT_S, eventually, gone, handle, living, worker
+from tests.cluster.supervisors.nodes import LocalNodes, connected_nodes
 
-NODE: dict[str, Any] = {"num_cpus": 2, "object_store_memory": 80_000_000}
 HEAD = {"num_cpus": 0, "resources": {"node:__internal_head__": 0.001}}
 BOUND_S = 2.0
 SLACK_S = 3.0
@@ -84,46 +81,11 @@ class Peer:
             await asyncio.sleep(0.05)
 
 
-class ThreeNodes:
-    """A cluster of three nodes; a test that loses one adds it."""
-
-    def __init__(self) -> None:
-        self._cluster = Cluster(initialize_head=True, head_node_args=NODE | {"include_dashboard": False})
-        self.address: str = self._cluster.address
-        for _ in range(2):
-            self._cluster.add_node(**NODE)
-        self.ids: list[str] = [node.node_id for node in self._cluster.list_all_nodes()]  # type: ignore[no-untyped-call]
-
-    @asynccontextmanager
-    async def fourth(self) -> AsyncIterator[Any]:
-        """One more node, which is gone afterwards, whatever has become of it."""
-        node = self._cluster.add_node(**NODE)
-        try:
-            yield node
-        finally:
-            self._cluster.remove_node(node, allow_graceful=False)
-
-    def shutdown(self) -> None:
-        """End all of it."""
-        self._cluster.shutdown()  # type: ignore[no-untyped-call]
-
-
 @pytest.fixture(scope="module", autouse=True)
-def cluster() -> Iterator[ThreeNodes]:
+def cluster() -> Iterator[LocalNodes]:
     """Three nodes."""
-    folder = tempfile.mkdtemp(prefix="sv", dir="/tmp")
-    (Path(folder) / "ray").mkdir()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_AUTH_MODE", "disabled")
-        patch.setenv("RAY_TMPDIR", folder)
-        nodes = ThreeNodes()
-        ray.init(address=nodes.address, log_to_driver=False)
-        try:
-            yield nodes
-        finally:
-            ray.shutdown()
-            nodes.shutdown()
-            shutil.rmtree(folder, ignore_errors=True)
+    with connected_nodes(3) as nodes:
+        yield nodes
 
 
 @dataclass
@@ -200,7 +162,7 @@ def report(what: str, took_s: float) -> float:
     return took_s
 
 
-def test_names_and_groups_are_found_from_every_node_without_asking_the_keeper(cluster: ThreeNodes) -> None:
+def test_names_and_groups_are_found_from_every_node_without_asking_the_keeper(cluster: LocalNodes) -> None:
     """It is stopped meanwhile: `all`, `local` and `one` are sent by what each caller has."""
 
     async def story(world: World) -> None:
@@ -219,11 +181,11 @@ def test_names_and_groups_are_found_from_every_node_without_asking_the_keeper(cl
     told(story)
 
 
-def test_who_was_on_a_killed_node_is_gone_from_all_books_at_once(cluster: ThreeNodes) -> None:
+def test_who_was_on_a_killed_node_is_gone_from_all_books_at_once(cluster: LocalNodes) -> None:
     """Entries, memberships and monitors, in other nodes' processes; the name is free for another holder."""
 
     async def story(world: World) -> None:
-        async with cluster.fourth() as node:
+        async with cluster.another() as node:
             near, _ = await world.peer(cluster.ids[1]), await world.peer(node.node_id, "k")
             await near.sync.remote()
             left, heard = world.groups.members("g"), list[GroupEvent]()
@@ -245,12 +207,12 @@ def test_who_was_on_a_killed_node_is_gone_from_all_books_at_once(cluster: ThreeN
 
 
 def test_a_frozen_node_that_wakes_up_neither_answers_for_its_names_nor_takes_them_back(
-    cluster: ThreeNodes, tmp_path: Path
+    cluster: LocalNodes, tmp_path: Path
 ) -> None:
     """The stale twin runs on for a while: its manager wakes up last."""
 
     async def story(world: World) -> None:
-        async with cluster.fourth() as node:
+        async with cluster.another() as node:
             stale, log = await world.peer(node.node_id, "k"), tmp_path / "log"
             twin = world.children[-1]
             stale.try_for_ever.remote("k", str(log))
@@ -274,11 +236,11 @@ def test_a_frozen_node_that_wakes_up_neither_answers_for_its_names_nor_takes_the
     told(story)
 
 
-def test_a_keeper_whose_node_is_lost_keeps_the_books_elsewhere(cluster: ThreeNodes) -> None:
+def test_a_keeper_whose_node_is_lost_keeps_the_books_elsewhere(cluster: LocalNodes) -> None:
     """Looking up goes on; who was with it on that node holds nothing, who was elsewhere holds on."""
 
     async def story(world: World) -> None:
-        async with cluster.fourth() as node:
+        async with cluster.another() as node:
             there, head = [{"label_selector": {"ray.io/node-id": id_}} for id_ in (node.node_id, cluster.ids[0])]
             options = {"num_cpus": 0, **there, "fallback_strategy": [head]}
             await world.supervisor.start_child(keeper_spec("second", options=options))
