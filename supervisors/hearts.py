@@ -174,11 +174,13 @@ class Hearts:
         if descriptor == self._wake:
             os.eventfd_read(self._wake)
             return
-        heart = self._hearts.get(descriptor)
-        if heart is not None and _is_over(descriptor):
+        with self._changes:  # until it is forgotten, its descriptor must not be another's
+            heart = self._hearts.get(descriptor)
+            if heart is None or not _is_over(descriptor):
+                return
             end_group(descriptor, heart.pid)
             self.forget(heart)
-            heart.end()
+        heart.end()
 
     def _look(self, now_s: float) -> None:
         with self._changes:
@@ -194,4 +196,4 @@ def _is_over(descriptor: int) -> bool:
     """Whether the process has ended; what the poll said may be of one that had the descriptor before."""
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(0))
+    return any(events & select.POLLIN for _, events in poll.poll(0))

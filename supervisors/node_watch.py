@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 _POLL_S = 0.5
 _PAUSE_S = 0.2
 _CONNECT_S = 1.0
+_PROMPT_S = 0.5
 
 
 @dataclass(slots=True)
@@ -249,18 +250,37 @@ class NodeWatch:
         node.watched.clear()
         if bury:
             self._spawn(self._bury(node, why))
-        self._lost(node.id)
+        else:
+            self._lost(node.id)
 
     async def _bury(self, node: _Node, why: str) -> None:
-        """Let the cluster know, as long as it takes: its control store may be away."""
+        """Let the cluster know, as long as it takes: its control store may be away.
+
+        Those who ask are told after the first try: what they start again is not to land there.
+        """
+        was_told = False
         while not node.gone and node.detector.verdict == "lost":
-            try:
-                await self._cluster.bury(node.id, why)
-                break
-            except ConnectionError as error:
-                log.debug("the cluster cannot be told that node %s is lost: %s", node.id, error)
-                # It may have been us who were cut off: then the node is heard before this is tried again.
-                await asyncio.sleep(self._options.node_timeout_s)
+            is_buried = await self._try_to_bury(node, why)
+            if not was_told:
+                was_told = True
+                self._lost(node.id)
+            if is_buried:
+                return
+            # It may have been us who were cut off: then the node is heard before this is tried again.
+            await asyncio.sleep(self._options.node_timeout_s)
+
+    async def _try_to_bury(self, node: _Node, why: str) -> bool:
+        """Only a cluster that answers at once is told: to one that was away, the node may have been heard meanwhile."""
+        began = asyncio.get_running_loop().time()
+        try:
+            await self._cluster.alive()
+            if asyncio.get_running_loop().time() - began > _PROMPT_S:
+                return False
+            await self._cluster.bury(node.id, why)
+        except ConnectionError as error:
+            log.debug("the cluster cannot be told that node %s is lost: %s", node.id, error)
+            return False
+        return True
 
     async def _follow(self, node: _Node) -> None:
         """Keep an agent on the node and listen to it, until the cluster drops the node: a lost one may come back."""
@@ -274,6 +294,8 @@ class NodeWatch:
                 continue
             try:
                 await self._listen(node, agent, reader, writer)
+            except Exception:  # of those who are told: the node is to be heard all the same
+                log.exception("node %s is connected to anew", node.id)
             finally:
                 node.agent = None
                 writer.close()

@@ -31,6 +31,8 @@ from supervisors.pulse import Pulse
 
 VARIABLE = "SUPERVISORS_MARK"
 """The environment's variable that carries a mark."""
+STARTER = "SUPERVISORS_STARTER"
+"""That which names the marked process whose environment it was first: `starter_of`."""
 _SEPARATOR = "\x1f"
 
 
@@ -98,12 +100,14 @@ class Marked:
         mark: Its mark.
         leader: The leader of its process group; its own number if it leads one.
         parent: Who started it, or whoever was given it when that one ended.
+        starter: The marked process that it, or whoever started it, was started by, if that one lives.
     """
 
     identity: Identity
     mark: Mark
     leader: int = 0
     parent: int = 0
+    starter: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +162,21 @@ def orphans(processes: Iterable[Marked], world: World, spared: frozenset[int] = 
 def _elders(process: Marked, by_pid: Mapping[int, Marked]) -> set[int]:
     """The process, those whom it descends from, and the leaders of all their groups."""
     elders: set[int] = set()
-    current: Marked | None = process
-    while current is not None and current.identity.pid not in elders:
-        elders |= {current.identity.pid, current.leader}
-        current = by_pid.get(current.parent)
+    seen: set[int] = set()
+    todo = [process]
+    while todo:
+        current = todo.pop()
+        if current.identity.pid not in seen:
+            seen.add(current.identity.pid)
+            elders |= {current.identity.pid, current.leader}
+            todo += [by_pid[pid] for pid in (current.parent, current.starter) if pid in by_pid]
     return elders
+
+
+def starter_of(pid: int) -> str:
+    """A process as `STARTER` has it. Raises ProcessLookupError."""
+    identity = identity_of(pid)
+    return f"{identity.pid} {identity.started}"
 
 
 def identity_of(pid: int) -> Identity:
@@ -237,13 +251,20 @@ def sweep_claimed(claim: Claim) -> list[Marked]:
 
 def _marked(pid: int) -> Marked | None:
     identity = identity_of(pid)
-    mark = _pulse_mark(pid) or _environment_mark(pid)
+    environment = _environment(pid)
+    mark = _pulse_mark(pid) or Mark.decode(environment.get(VARIABLE, b""))
     fields = _stat(pid)
-    return (
-        Marked(identity, mark, int(fields[2]), int(fields[1]))
-        if mark is not None and int(fields[19]) == identity.started
-        else None
-    )
+    if mark is None or int(fields[19]) != identity.started:
+        return None
+    return Marked(identity, mark, int(fields[2]), int(fields[1]), _living_starter(environment.get(STARTER, b"")))
+
+
+def _living_starter(named: bytes) -> int:
+    """Its number, if it is still the one that was named."""
+    pid = int(named.split(b" ")[0] or 0) if named.replace(b" ", b"").isdigit() else 0
+    with contextlib.suppress(OSError):
+        return pid if pid and starter_of(pid).encode() == named else 0
+    return 0
 
 
 def _pulse_mark(pid: int) -> Mark | None:
@@ -257,12 +278,14 @@ def _pulse_mark(pid: int) -> Mark | None:
         pulse.close()
 
 
-def _environment_mark(pid: int) -> Mark | None:
-    start = f"{VARIABLE}=".encode()
+def _environment(pid: int) -> dict[str, bytes]:
+    """Those variables of a process that this module knows, as it was started with them."""
+    found = {}
     for line in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
-        if line.startswith(start):
-            return Mark.decode(line.removeprefix(start))
-    return None
+        name, _, value = line.partition(b"=")
+        if name.startswith(b"SUPERVISORS_"):
+            found[name.decode()] = value
+    return found
 
 
 def _own_family() -> frozenset[int]:

@@ -206,6 +206,8 @@ def _opened(path: Path, pid: int) -> mmap.mmap | None:
     descriptor = os.open(path, os.O_RDWR)
     try:
         memory = mmap.mmap(descriptor, _BYTES)
+    except ValueError:  # it is just being made
+        return None
     finally:
         os.close(descriptor)
     return memory if _HEAD.unpack_from(memory, _HEAD_AT)[:2] == (_MAGIC, pid) else None
@@ -218,13 +220,12 @@ def end_group(descriptor: int, pid: int) -> None:
         descriptor: The pidfd of the dead process: its number may belong to another by now, its group cannot.
         pid: Its number, for systems that cannot signal a group by descriptor.
     """
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        try:
-            signal.pidfd_send_signal(descriptor, signal.SIGKILL, None, _PROCESS_GROUP)
-        except OSError as error:
-            if error.errno != errno.EINVAL:
-                raise
-            os.killpg(pid, signal.SIGKILL)
+    try:
+        signal.pidfd_send_signal(descriptor, signal.SIGKILL, None, _PROCESS_GROUP)
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            with contextlib.suppress(OSError):
+                os.killpg(pid, signal.SIGKILL)
 
 
 def facts_of(pid: int) -> Facts:

@@ -32,7 +32,7 @@ from supervisors.ray_process import Begun, actor_class
 from supervisors.ray_remains import sweep
 from supervisors.ray_spares import Spares
 from supervisors.ray_vitals import Vitals
-from supervisors.ray_watch import DeathFeed, Process, actor_record, find_actor
+from supervisors.ray_watch import DeathFeed, Process, actor_record
 from supervisors.spec import GROUP_STRATEGIES, ChildSpec, Shutdown, SupervisorSpec
 from supervisors.state import Memory
 
@@ -75,7 +75,7 @@ class RayBackend:
         self._is_open = self._is_closing = False
         self._actors: dict[tuple[str, int], ChildActor] = {}
         self.places = Places(clock)
-        self._given_up: defaultdict[str, list[str]] = defaultdict(list)  # names, by node
+        self._given_up: defaultdict[str, list[ChildActor]] = defaultdict(list)  # by node
         self.vitals = Vitals(self, namespace, path, node_beat)
         self.spares = Spares(self)
         self._classes: dict[Any, Any] = {}
@@ -89,13 +89,14 @@ class RayBackend:
         self._report = report
         await self.watch_deaths()
         adopted = [*self._actors.values(), *self.spares]
-        await self.vitals.open(self.ledger.term if self.ledger is not None else None, adopted)
+        await self.vitals.open(self.ledger is not None, adopted)
         for actor in self._actors.values():
             self.spawn(self._follow(actor))
             self.spares.want(actor)
         self.spares.open()
         for actor in adopted:
-            await self.vitals.follow(actor)
+            if not await self.vitals.follow(actor):
+                self.spawn(self.vitals.begin_again(actor))
 
     async def close(self) -> None:
         """End what is no child, and what nested supervisors left; unsubscribe."""
@@ -172,16 +173,14 @@ class RayBackend:
         for actor in [*self._actors.values(), *self.spares]:
             if actor.node == node and actor.handle is not None:
                 # No kill: Ray is told of the node, and so tells everybody that its actors were lost, not killed.
-                self._given_up[node].append(actor.name)
+                self._given_up[node].append(actor)
                 actor.lose(Exit("node_lost", node))
 
     def readmit(self, node: str) -> None:
         """It was thought to be lost, and is a node like any other again, without those that were given up."""
         self.places.readmit(node)
-        for name in self._given_up.pop(node, ()):
-            handle = find_actor(name, self._namespace)
-            if handle is not None:
-                ray.kill(handle)
+        for actor in self._given_up.pop(node, ()):
+            ray.kill(actor.handle)
 
     @property
     def term(self) -> int:

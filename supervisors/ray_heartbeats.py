@@ -28,14 +28,14 @@ from supervisors import pulse
 from supervisors.heartbeats import Heartbeat
 from supervisors.hearts import Heart, Hearts
 from supervisors.node_watch import NodeWatch
-from supervisors.orphans import VARIABLE
+from supervisors.orphans import STARTER, VARIABLE, starter_of
 
 
 def begin_beating(_actor: object, interval_s: float, mark: bytes) -> tuple[int, str]:
     """Runs in the child, by `__ray_call__`. What the child starts later inherits the mark and the group."""
     pulse.begin(interval_s, mark)
     if mark:
-        os.environ[VARIABLE] = mark.decode()
+        os.environ |= {VARIABLE: mark.decode(), STARTER: starter_of(os.getpid())}
     if os.getpgrp() != os.getpid():
         os.setpgid(0, 0)
     _end_with(os.getppid())

@@ -33,6 +33,7 @@ from supervisors.orphans import Claim
 NAMESPACE = "_supervisors"
 _START_S = 60.0
 _GCS_S = 5.0
+_BURY_S = 1.0  # a longer one might arrive when it is not true any more
 _ALIVE = 0  # GcsNodeInfo.ALIVE
 _UNEXPECTED = 2  # NodeDeathInfo.UNEXPECTED_TERMINATION
 
@@ -160,7 +161,7 @@ class RayNodes:
         channel = create_gcs_channel(self._gcs_address, aio=True)
         stub = gcs_service_pb2_grpc.NodeInfoGcsServiceStub(channel)  # type: ignore[no-untyped-call]
         try:
-            await stub.UnregisterNode(request, timeout=_GCS_S)
+            await stub.UnregisterNode(request, timeout=_BURY_S)
         except Exception as error:  # grpc's, which is Ray's dependency and not ours
             raise ConnectionError(f"Ray's control store does not answer: {error}") from error
         finally:

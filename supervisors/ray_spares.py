@@ -112,7 +112,12 @@ class Spares:
         return spare
 
     def _is_good(self, spare: ChildActor) -> bool:
-        return spare.ready and not spare.dead.done() and not self._backend.places.is_avoided(spare.node)
+        return (
+            spare.ready
+            and not spare.asked
+            and not spare.dead.done()
+            and not self._backend.places.is_avoided(spare.node)
+        )
 
     def can_adopt(self, pattern: Pattern | None) -> bool:
         """Whether a spare of the supervisor's former life is one of this life's too."""
@@ -166,6 +171,8 @@ class Spares:
     async def _leave(self, pool: _Pool, key: str) -> None:
         pool.members.discard(key)
         if not pool.members:
+            for spare in pool.spares:
+                spare.asked = True  # before anything is awaited: it must not be taken any more
             await asyncio.gather(*map(self._end, list(pool.spares)))
         if not pool.members and not pool.spares and pool in self._pools:
             self._pools.remove(pool)
@@ -246,6 +253,7 @@ class Spares:
     async def _follow(self, spare: ChildActor) -> None:
         """Until it is dead; one that died by itself is replaced."""
         await spare.dead
+        await spare.process.wait_gone()
         for pool in self._pools:
             if spare in pool.spares:
                 pool.spares.remove(spare)

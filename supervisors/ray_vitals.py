@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import time
@@ -11,6 +12,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import ray
+from ray.exceptions import RayError, RayTaskError
 
 from supervisors.errors import NotBeating
 from supervisors.exits import KILLED
@@ -30,6 +32,7 @@ log = logging.getLogger(__name__)
 _RESTING_S = 60.0
 """How often a child beats whose hangs are nobody's business: its pulse carries its mark all the same."""
 _OWNER_LETTERS = 600
+_GRACE_S = 0.005
 
 
 class Vitals:
@@ -56,10 +59,10 @@ class Vitals:
         self._is_far = False
         self._mark = Mark(_cluster(), self._owner, 0)
 
-    async def open(self, term: int | None, adopted: Iterable[ChildActor]) -> None:
-        """Begin a life: with its term, or without one if it leaves nothing to a next one; and with whom it adopted."""
-        self._mark = Mark(self._mark.cluster, self._owner, time.time_ns() // 1000 if term is None else term)
-        if term is not None:
+    async def open(self, durable: bool, adopted: Iterable[ChildActor]) -> None:
+        """Begin a life: its epoch is the time, for terms begin anew after an orderly end."""
+        self._mark = Mark(self._mark.cluster, self._owner, time.time_ns() // 1000)
+        if durable:
             await self._watch_nodes()
         self._backend.spawn(self._sweep(tuple(adopted)))
 
@@ -75,12 +78,29 @@ class Vitals:
         begin = self._hearts.begin(
             child.handle, self._mark.encode(), interval_s=heartbeat.interval_s if heartbeat else _RESTING_S
         )
-        pid, child.node = await begin
+        try:
+            pid, child.node = await begin
+        except RayTaskError as error:
+            if heartbeat or child.says_why:
+                raise
+            # Its environment lacks this package, or its system what that needs. A plain class can do without.
+            log.warning("child %s runs unwatched: %s", child.name, error.cause)
+            await self._backend.locate(child)
+            return
         child.process = Process(pid, here=False)
         await self.follow(child)
 
-    async def follow(self, child: ChildActor) -> None:
-        """Hear of its end, and of its hanging if its specification asks for that, from where it runs."""
+    async def begin_again(self, child: ChildActor) -> None:
+        """The same for one that was adopted, and perhaps is busy."""
+        with contextlib.suppress(RayError):
+            await self.begin(child)
+
+    async def follow(self, child: ChildActor) -> bool:
+        """Hear of its end, and of its hanging if its specification asks for that, from where it runs.
+
+        Returns:
+            False if it does not beat, or is over.
+        """
         if child.node != self._here:
             await self._watch_nodes()
         try:
@@ -94,16 +114,18 @@ class Vitals:
         except NotBeating as error:
             # It is over, or its number is not ours to use, as in a container: Ray's word is all there is.
             log.debug("child %s is not watched: %s", child.name, error)
-        else:
-            child.process = Process(child.process.pid, here=child.node == self._here)
+            return False
+        child.process = Process(child.process.pid, here=child.node == self._here)
+        return True
 
     def _ended(self, child: ChildActor) -> None:
         """Whoever leaves on purpose is known to Ray long before its process ends: so this one did not.
 
-        Whether to restart a transient child that cannot say why it ends is for Ray's word alone to decide.
+        Ray has a moment to say more, such as that memory ran out. Whether to restart a transient child that cannot say
+        why it ends is for Ray's word alone to decide.
         """
         if child.says_why or child.spec.restart != "transient":
-            child.note_death(KILLED)
+            asyncio.get_running_loop().call_later(_GRACE_S, child.note_death, KILLED)
 
     async def _watch_nodes(self) -> None:
         if not self._is_far:
@@ -123,7 +145,11 @@ class Vitals:
             pids[child.node].add(child.process.pid)
         claims = {node: Claim(self._mark, frozenset(numbers)) for node, numbers in pids.items()}
         self._nodes.sweep(claims, Claim(self._mark))
-        killed = await asyncio.to_thread(sweep_claimed, claims.get(self._here, Claim(self._mark)))
+        try:
+            killed = await asyncio.to_thread(sweep_claimed, claims.get(self._here, Claim(self._mark)))
+        except (OSError, TimeoutError):
+            log.exception("what former lives of %s have left is still there", self._owner)
+            return
         for process in killed:
             log.warning("process %d, left by a former life of %s, was killed", process.identity.pid, self._owner)
 

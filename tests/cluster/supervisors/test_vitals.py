@@ -40,9 +40,14 @@ SLEEPER = [sys.executable, "-c", "import signal; signal.pause()"]
 class Host(Worker):
     """Starts processes of its own."""
 
-    def start(self, new_session: bool = False) -> int:
+    def start(self) -> int:
         """One more; its number."""
-        return subprocess.Popen(SLEEPER, start_new_session=new_session).pid
+        return subprocess.Popen(SLEEPER).pid
+
+    def start_daemon(self) -> int:
+        """One in a session of its own, whose parent has ended."""
+        shell = ["sh", "-c", "setsid sleep 600 >/dev/null & echo $!"]
+        return int(subprocess.run(shell, stdout=subprocess.PIPE, check=True).stdout)
 
 
 class Obedient(Process):
@@ -148,7 +153,7 @@ def test_what_former_lives_have_left_is_swept_and_nothing_else() -> None:
         root = await Supervisor.start(name="swept", detached=True, children=[worker("a", Host)], max_restarts=5)
         child = await living(root, "a")
         mine = mark_of(child)
-        helper = await handle(child).start.remote(new_session=True)
+        helper = await handle(child).start_daemon.remote()
         others = Mark("another-cluster", mine.owner, mine.epoch), Mark(mine.cluster, "another", mine.epoch)
         with marked(mine) as orphan, marked(others[0]) as foreign, marked(others[1]) as unknown:
             before = await whole("swept", 2)

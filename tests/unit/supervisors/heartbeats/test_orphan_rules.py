@@ -10,11 +10,9 @@ from supervisors.errors import BadSpec
 from supervisors.orphans import Identity, Mark, Marked, Owner, World, is_orphan, orphans
 
 
-def process(
-    pid: int = 7, epoch: int = 3, cluster: str = "c", owner: str = "o", leader: int = 0, parent: int = 0
-) -> Marked:
+def process(pid: int = 7, epoch: int = 3, cluster: str = "c", owner: str = "o", **more: int) -> Marked:
     """A marked process."""
-    return Marked(Identity(pid, 100 + pid), Mark(cluster, owner, epoch), leader, parent)
+    return Marked(Identity(pid, 100 + pid), Mark(cluster, owner, epoch), **more)
 
 
 def world(epoch: int = 4, living: set[int] | None = None, **more: frozenset[Identity]) -> World:
@@ -73,6 +71,9 @@ def test_what_descends_from_an_owned_process_is_owned_in_whichever_group() -> No
     adopted, shell, helper = process(7, epoch=4), process(8, leader=8, parent=7), process(9, leader=9, parent=8)
     assert orphans([adopted, shell, helper], world()) == []
     assert orphans([process(7), shell, helper], world()) == [process(7), shell, helper]
+    daemon = process(10, leader=10, parent=1, starter=7)
+    assert orphans([adopted, daemon], world()) == []
+    assert orphans([daemon], world()) == [daemon]
     assert orphans([process(8, parent=9), process(9, parent=8)], world()) == [
         process(8, parent=9),
         process(9, parent=8),
