@@ -14,6 +14,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 CI = os.environ.get("DSPEX_CI") == "1"
+# A module's Ray is started by fork while threads of an earlier one's gRPC may hold its locks: without its handlers the
+# new process gets to its exec.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 WITHOUT_RAY = tuple(Path(__file__).parent / layer for layer in ("unit", "protocol"))
 REFUSAL = "tests/unit and tests/protocol run without Ray: move this test to tests/cluster"
 

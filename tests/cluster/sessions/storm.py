@@ -80,10 +80,11 @@ def check_journal(database: Path, notes: Notes) -> list[str]:
     recorded = Counter((session, turn_id, turn) for session, turn_id, turn, _ in rows)
     wrong = [f"acknowledged but recorded {recorded[each]} times: {each}" for each in notes.acknowledged
              if recorded[each] != 1]  # fmt: skip
-    numbers: dict[str, list[tuple[int, int]]] = {}
+    numbers: dict[str, list[tuple[int | None, int]]] = {}
     for session, _, turn, seq in rows:
         numbers.setdefault(session, []).append((turn, seq))
     for session, found in numbers.items():
-        if found != [(number, number) for number in range(1, len(found) + 1)]:
+        turns = [turn for turn, _ in found if turn is not None]  # a rewind has none
+        if turns != list(range(1, len(turns) + 1)) or [seq for _, seq in found] != list(range(1, len(found) + 1)):
             wrong.append(f"numbers of {session} have gaps: {found}")
     return wrong
