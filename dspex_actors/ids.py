@@ -44,6 +44,11 @@ def unit_of_shard(shard: int) -> str:
     return f"shard:{shard}"
 
 
+def unit_of_session(uid: str) -> str:
+    """The name of a session's own unit, for one that is not placed with its shard."""
+    return f"session:{uid}"
+
+
 def canonical_json(value: Any) -> bytes:
     """JSON with sorted keys, no spaces, UTF-8: equal values give equal bytes."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)

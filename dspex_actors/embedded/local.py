@@ -88,9 +88,9 @@ class LocalTurns:
     async def _cancel(self, record: SessionRecord, turn_id: str | None, key: str) -> Cancellation | None:
         return self._host.cancel(record.uid, record.unit, turn_id, key)
 
-    def place(self, unit: str) -> Place:
+    def place(self, record: SessionRecord) -> Place:
         """See `runtime.Turns`."""
-        return Place(self._host.name, None, self._epochs[unit])
+        return Place(record.unit, self._host.name, None, self._epochs[record.unit])
 
     def unready(self) -> list[str]:
         """See `runtime.Turns`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -13,11 +13,11 @@ from dspex_actors.clock import Clock
 from dspex_actors.errors import DspexError, Internal, Moved
 from dspex_actors.resources.journal import entry_answer
 from dspex_actors.resources.turn import Cancellation, TurnRequest
-from dspex_actors.sessions.events import Look, Looked, Raised, Recall, Waiter
+from dspex_actors.sessions.events import Event, Look, Looked, Raised, Recall, Waiter
 from dspex_actors.sessions.runner import Run
 from dspex_actors.sessions.session import Session, full, mismatch
 from dspex_actors.sessions.state import exchange, remembered
-from dspex_actors.store.port import Store
+from dspex_actors.store.port import Lease, Store
 
 if TYPE_CHECKING:
     from dspex_actors.programs.catalogue import Programs
@@ -79,6 +79,31 @@ class Activation:
     runs: dict[int, Run] = field(default_factory=dict)
     log: TokenLog | None = None
     cancels: dict[str, Cancellation] = field(default_factory=dict)
+    held: list[Event] | None = None
+    """How runs ended while a handover is under way."""
+    changed: asyncio.Event | None = None
+    """Set when something has happened to the session, for those who wait for its rest."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a turn runs or is being committed."""
+        return self.session is not None and self.session.busy
+
+    @property
+    def is_committing(self) -> bool:
+        """Whether a turn is being committed."""
+        return self.session is not None and self.session.current is not None and self.session.current.entry is not None
+
+    def retag(self, own: Lease) -> None:
+        """Go on under another lease of the same owner; nothing may be on its way to be committed."""
+        assert self.session is not None
+        self.unit, self.epoch = own.unit, own.epoch
+        self.session.epoch, self.session.record = own.epoch, replace(self.session.record, unit=own.unit)
+
+    def tell(self) -> None:
+        """Something has happened to it."""
+        if self.changed is not None:
+            self.changed.set()
 
 
 def status_of(activation: Activation | None) -> str:

@@ -127,7 +127,12 @@ class Release:
     """The unit belongs to another host now, or the activation broke: give back everything that waits."""
 
 
-Event = Arrive | Leave | Expire | Cancel | Ran | Looked | Raised | Committed | Stalled | Release
+@dataclass(frozen=True, slots=True)
+class GiveBack:
+    """The session is about to leave: what waits goes back to its router, what runs goes on."""
+
+
+Event = Arrive | Leave | Expire | Cancel | Ran | Looked | Raised | Committed | Stalled | Release | GiveBack
 
 
 # Effects: what the host must do ----------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ from dspex_actors.sessions.events import (
     Expire,
     Leave,
     Look,
+    Looked,
     Raised,
     Ran,
     Recall,
@@ -46,13 +47,14 @@ from dspex_actors.sessions.events import (
     Waiter,
 )
 from dspex_actors.sessions.guards import Guards
+from dspex_actors.sessions.handover import Handover
 from dspex_actors.sessions.inbox import Inbox
 from dspex_actors.sessions.intake import Intake
 from dspex_actors.sessions.journal import JournalWriter
-from dspex_actors.sessions.lease_wait import LeaseWait
 from dspex_actors.sessions.load import Load
 from dspex_actors.sessions.runner import Outcome, Run, Runner
 from dspex_actors.sessions.session import Session, Turn, unknown
+from dspex_actors.sessions.tenure import Tenure
 from dspex_actors.sessions.waker import Found, Waker
 from dspex_actors.store.port import Lease, Store
 from supervisors import Exit
@@ -81,12 +83,13 @@ class Host:
         self._journal = JournalWriter(store, self._clock, self._on_verdict, self._on_stall)
         self._waker = Waker(store, programs, self._inbox, self._activated)
         self._guards = Guards(self._clock)
-        self._leases: dict[str, int] = {}
-        self._given_up: dict[str, int] = {}
-        self._lease_wait = LeaseWait(self._loop, lambda waiter: self._refuse(waiter, moved()))
+        self._tenure = Tenure(self._loop, self._deliver, lambda waiter: self._refuse(waiter, moved()), self._release)
         self._active: dict[str, Activation] = {}
+        self._handover = Handover(store, self._tenure, self._active, self._handle)
         self._owner: dict[Waiter, Activation | None] = {}
-        self._intake = Intake[Coming](self._loop, lambda new: self._route(*new) if new[1] in self._owner else None)
+        self._intake = Intake[Coming](
+            self._loop, lambda new: self._tenure.admit(*new) if new[1] in self._owner else None
+        )
         self._left: set[Waiter] = set()
         self._process = psutil.Process(os.getpid())
         self._draining = False
@@ -95,23 +98,16 @@ class Host:
     # Leases ----------------------------------------------------------------------------------------------------
     def own(self, leases: Iterable[Lease]) -> None:
         """These leases are ours, at these epochs. What ran under a lower epoch is given back first."""
-        for lease in leases:
-            held = self._leases.get(lease.unit)
-            if held is not None and held >= lease.epoch:
-                continue
-            if held is not None:
-                self._release(lease.unit)
-            self._leases[lease.unit] = lease.epoch
-            for ask, waiter, until in self._lease_wait.take(lease.unit):
-                self._route(ask, waiter, until)
+        self._tenure.own(leases)
 
     def disown(self, units: Iterable[str]) -> None:
         """These units are another host's now."""
-        for unit in units:
-            held = self._leases.pop(unit, None)
-            if held is not None:
-                self._given_up[unit] = held
-                self._release(unit)
+        self._tenure.disown(units)
+
+    @property
+    def handover(self) -> Handover:
+        """Gives units and sessions to other hosts."""
+        return self._handover
 
     def _release(self, unit: str) -> None:
         self._guards.release(unit)
@@ -137,18 +133,9 @@ class Host:
 
     def cancel(self, uid: str, unit: str, turn_id: str | None, key: str) -> Cancellation | None:
         """See `cancelling.cancel`; None also when the unit is not this host's, or turns are on their way in."""
-        if unit not in self._leases or uid in self._intake:
+        if unit not in self._tenure or uid in self._intake:
             return None
         return cancel(self._active.get(uid), turn_id, key, self._clock.now_us(), self._handle)
-
-    def _route(self, ask: Ask, waiter: Waiter, until: float) -> None:
-        held = self._leases.get(ask.unit, self._given_up.get(ask.unit, 0))
-        if held < ask.epoch:
-            self._lease_wait.add(ask, waiter, until)
-        elif held > ask.epoch or ask.unit not in self._leases:
-            self._refuse(waiter, moved())
-        else:
-            self._deliver(ask, waiter, until)
 
     def _deliver(self, ask: Ask, waiter: Waiter, until: float) -> None:
         activation = self._active.get(ask.uid)
@@ -167,8 +154,8 @@ class Host:
         for activation, woken in found:
             if isinstance(woken, DspexError):
                 self._fail_backlog(activation, woken)
-            elif self._leases.get(activation.unit) != activation.epoch:
-                self._fail_backlog(activation, moved())
+            elif not self._tenure.holds(activation.unit, activation.epoch) or woken[0].record.unit != activation.unit:
+                self._fail_backlog(activation, moved())  # or the session has a lease of its own somewhere
             else:
                 activation.session, activation.program = woken
                 backlog, activation.backlog = activation.backlog, []
@@ -176,7 +163,7 @@ class Host:
                     self._arrive(activation, ask, waiter, until)
 
     def _fail_backlog(self, activation: Activation, error: DspexError) -> None:
-        self._forget(activation.uid)
+        self._forget(activation)
         for _, waiter, _ in activation.backlog:
             self._refuse(waiter, error)
         activation.backlog.clear()
@@ -195,7 +182,7 @@ class Host:
     def _arrive(self, activation: Activation, ask: Ask, waiter: Waiter, until: float) -> None:
         session, turn, gone = activation.session, ask.turn, waiter in self._left
         if session is None or self._active.get(activation.uid) is not activation:
-            self._route(ask, waiter, until)  # it broke while its backlog arrived: wake it again
+            self._tenure.admit(ask, waiter, until)  # it broke while its backlog arrived: wake it again
             return
         left, running = until - self._loop.time(), session.current
         try:
@@ -228,6 +215,9 @@ class Host:
         # What still runs for an activation that is over must not be committed: its callers have had their answers.
         if session is None or self._active.get(activation.uid) is not activation:
             return
+        if activation.held is not None and isinstance(event, Ran | Looked):
+            activation.held.append(event)  # it is committed under the lease that the handover ends with
+            return
         turn = session.current
         try:
             for effect in session.handle(event):
@@ -236,6 +226,7 @@ class Host:
             log.exception("session %s broke and starts again from its journal", activation.uid)
             self._guards.crashed(activation.uid, activation.unit, Exit("crash", type(error).__name__))
             self._abandon(activation, turn, Internal(f"The session broke. {AGAIN}"))
+        activation.tell()
 
     def _perform(self, activation: Activation, session: Session, effect: Effect) -> None:
         match effect:
@@ -258,7 +249,7 @@ class Host:
                 if token in activation.runs:
                     self._runner.abort(activation.runs[token])
             case Stop():
-                self._forget(activation.uid)
+                self._forget(activation)
 
     def _reply(self, activation: Activation, waiter: Waiter, answer: bytes | DspexError, replayed: bool) -> None:
         timer = activation.timers.pop(waiter, None)
@@ -341,7 +332,7 @@ class Host:
     # When things break, and the end ----------------------------------------------------------------------------
     def restart(self, uid: str, unit: str) -> bool:
         """Somebody restarts the session, out of quarantine too; whether its unit is this host's."""
-        if unit not in self._leases:
+        if unit not in self._tenure:
             return False
         self._guards.restarted(uid, unit)
         activation = self._active.get(uid)
@@ -358,17 +349,18 @@ class Host:
         """
         for run in activation.runs.values():
             self._runner.abort(run)
-        self._forget(activation.uid)
+        self._forget(activation)
         for waiter in list(activation.timers):
             recorded = turn is not None and turn.entry is not None and waiter in turn.waiters
             self._reply(activation, waiter, unknown(turn.turn_id) if turn and recorded else error, False)
 
-    def _forget(self, uid: str) -> None:
-        activation = self._active.pop(uid, None)
-        if activation is not None:
-            for waiter, timer in activation.timers.items():
-                timer.cancel()
-                self._owner.pop(waiter, None)
+    def _forget(self, activation: Activation) -> None:
+        if self._active.get(activation.uid) is activation:
+            del self._active[activation.uid]
+        for waiter, timer in activation.timers.items():
+            timer.cancel()
+            self._owner.pop(waiter, None)
+        activation.tell()
 
     def peek(self, uids: Sequence[str]) -> list[tuple[str, int]]:
         """The status (`idle`, `busy`, `passive`, `quarantined`) and restarts of each session."""
@@ -378,7 +370,7 @@ class Host:
     def load(self) -> Load:
         """What this host has to do now."""
         in_flight = sum(held.session.in_flight for held in self._active.values() if held.session is not None)
-        return Load(len(self._leases), len(self._active), in_flight, self._process.memory_info().rss)
+        return Load(self._tenure.shards, len(self._active), in_flight, self._process.memory_info().rss)
 
     async def drain(self, timeout_s: float) -> bool:
         """Refuse new turns and wait for those that are here; whether all have ended."""
@@ -392,6 +384,7 @@ class Host:
     async def close(self) -> None:
         """Stop at once: what runs is abandoned, what is queued for commit is written."""
         self._draining = True
+        self._handover.close()
         await asyncio.to_thread(self._journal.close)
         await asyncio.to_thread(self._runner.close)
         self._waker.close()

@@ -28,8 +28,9 @@ def lifeline_of(address: Path | str) -> Path:
 
 
 class Place(NamedTuple):
-    """Where a unit is served: nowhere at the moment if `host` is None."""
+    """Where a session is served, by the lease of which unit: nowhere at the moment if `host` is None."""
 
+    unit: str
     host: str | None
     node: str | None
     epoch: int

@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from dspex_actors.errors import DeadlineExceeded, NoCapacity, from_problem
+from dspex_actors.ids import unit_of_session, unit_of_shard
 from dspex_actors.resources.session import SessionRecord
 from dspex_actors.resources.turn import Cancellation, TurnAnswer, TurnEvent, TurnRequest
 from dspex_actors.sessions.activation import Ask
@@ -41,6 +42,7 @@ ANSWER_S = 2.0
 class Outstanding:
     """A turn whose outcome is not here yet. `link` is where it was last sent to, None while it waits to be sent."""
 
+    record: SessionRecord
     ask: Ask
     wait: TurnWait
     until: float
@@ -71,10 +73,12 @@ class Router:
         """What the router goes by at the moment."""
         return self._table
 
-    def place(self, unit: str) -> Place:
-        """Where the unit is served."""
-        host, epoch = self._table.units.get(unit, (None, 0))
-        return Place(host, self._table.nodes.get(host or ""), epoch)
+    def place(self, record: SessionRecord) -> Place:
+        """Where the session is served: by its own lease where it has one, else with its shard."""
+        own, units = unit_of_session(record.uid), self._table.units
+        unit = own if own in units else unit_of_shard(record.shard)
+        host, epoch = units.get(unit, (None, 0))
+        return Place(unit, host, self._table.nodes.get(host or ""), epoch)
 
     def unready(self) -> list[str]:
         """What is missing before turns can run: `hosts` while units have none or are not connected, `draining`."""
@@ -141,7 +145,7 @@ class Router:
 
     async def restart(self, record: SessionRecord) -> None:
         """Restart a session on its host. Raises NoCapacity when no host serves it at the moment."""
-        if not await self._question(record, Kind.RESTART, [record.uid, record.unit]):
+        if not await self._question(record, Kind.RESTART, [record.uid, self.place(record).unit]):
             raise NoCapacity("No host serves this session at the moment. Try again.", retry_after_s=1)
 
     async def cancel(self, record: SessionRecord, turn_id: str | None, key: str) -> Cancellation:
@@ -151,12 +155,14 @@ class Router:
     async def _cancel(self, record: SessionRecord, turn_id: str | None, key: str) -> Cancellation | None:
         if any(outstanding.link is None for outstanding in self._lines.get(record.uid, {}).values()):
             return None  # what waits here for a host is soon there
-        found = await self._question(record, Kind.CANCEL_TURN, [record.uid, record.unit, turn_id, key], record.uid)
+        found = await self._question(
+            record, Kind.CANCEL_TURN, [record.uid, self.place(record).unit, turn_id, key], record.uid
+        )
         return None if found is None else Cancellation(tuple(found[0]), tuple(found[1]), found[2])
 
     async def _question(self, record: SessionRecord, kind: Kind, head: Any, lane: str | None = None) -> Any:
         """What the session's host answers; None when no host can say."""
-        link = self._links.get(self.place(record.unit).host or "")
+        link = self._links.get(self.place(record).host or "")
         if link is None or not link.ready:
             return None
         self._numbers += 1
@@ -174,7 +180,7 @@ class Router:
         self._numbers += 1
         number = self._numbers
         wait = TurnWait(turn.turn_id, turn.stream, lambda: self._taken(number))
-        outstanding = Outstanding(Ask(record.uid, record.unit, 0, 1, turn), wait, self._loop.time() + turn.timeout_s)
+        outstanding = Outstanding(record, Ask(record.uid, "", 0, 1, turn), wait, self._loop.time() + turn.timeout_s)
         outstanding.timer = self._loop.call_at(outstanding.until + GRACE_S, self._give_up, number)
         self._turns[number] = outstanding
         self._lines.setdefault(record.uid, {})[number] = outstanding
@@ -190,16 +196,17 @@ class Router:
                 return
 
     def _is_elsewhere(self, outstanding: Outstanding) -> bool:
-        """Whether it was last sent under an epoch that the table has left behind."""
-        return outstanding.ask.epoch != self.place(outstanding.ask.unit).epoch
+        """Whether it was last sent under a lease that the table has left behind."""
+        place = self.place(outstanding.record)
+        return (outstanding.ask.unit, outstanding.ask.epoch) != (place.unit, place.epoch)
 
     def _send(self, number: int, outstanding: Outstanding) -> None:
-        host, _, epoch = self.place(outstanding.ask.unit)
-        link = self._links.get(host or "")
+        place = self.place(outstanding.record)
+        link = self._links.get(place.host or "")
         left = outstanding.until - self._loop.time()
         if link is None or not link.ready or outstanding.link is not None or left <= 0:
             return
-        outstanding.ask = replace(outstanding.ask, epoch=epoch, seen=outstanding.wait.seen)
+        outstanding.ask = replace(outstanding.ask, unit=place.unit, epoch=place.epoch, seen=outstanding.wait.seen)
         outstanding.link, outstanding.sent = link, True
         ask = outstanding.ask
         link.send(Kind.TURN, number, turn_head(ask, left), ask.turn.inputs, lane=ask.uid)
@@ -310,7 +317,7 @@ class Router:
         """Not there: go by a newer table if there is one, else ask again in a moment."""
         ask, outstanding.link = outstanding.ask, None
         outstanding.ask = replace(ask, attempt=max(ask.attempt, outstanding.wait.next_attempt), resent=True)
-        if self.place(ask.unit).epoch > ask.epoch:
+        if self._is_elsewhere(outstanding):
             self._send_line(ask.uid)
         else:
             self._loop.call_later(RETRY_S, self._send_line, ask.uid)

@@ -59,8 +59,8 @@ class Turns(Protocol):
         """Cancel a turn that runs or waits. Raises NoCapacity."""
         ...
 
-    def place(self, unit: str) -> Place:
-        """Where the unit is served."""
+    def place(self, record: SessionRecord) -> Place:
+        """Where the session is served."""
         ...
 
     def unready(self) -> list[str]:
@@ -158,7 +158,7 @@ class SessionRuntime:
         return await self._public(record)
 
     async def _public(self, record: SessionRecord) -> Json:
-        host, node, epoch = self._turns.place(record.unit)
+        _, host, node, epoch = self._turns.place(record)
         status, restarts = await self._turns.peek(record)
         return {
             "id": record.id,

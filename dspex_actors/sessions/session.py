@@ -44,6 +44,7 @@ from dspex_actors.sessions.events import (
     Effect,
     Event,
     Expire,
+    GiveBack,
     Json,
     Leave,
     Looked,
@@ -135,6 +136,8 @@ class Session:
                 yield from self._next(event.now_us)
             case Committed() | Release():
                 yield from self._release()
+            case GiveBack():
+                yield from self._give_back()
             case Stalled():
                 yield from self._stall()
             case Leave():
@@ -303,9 +306,12 @@ class Session:
             if turn.entry is None:
                 yield Abort(turn.token)
             yield from replies(turn, Moved("This session is served by another host now."))
+        yield from self._give_back()
+        yield Stop()
+
+    def _give_back(self) -> Iterator[Effect]:
         while self.mailbox:
             yield from replies(self.mailbox.popleft(), Moved("This session is served by another host now."))
-        yield Stop()
 
     def _stall(self) -> Iterator[Effect]:
         self.stalled = True

@@ -211,3 +211,13 @@ class Store(Protocol):
     def take_over(self, seen: Sequence[Lease], host: str) -> list[Lease]:
         """Compare-and-set each lease from the epoch seen to the next, in key order; gives those that were won."""
         ...
+
+    def hand_over(self, seen: Sequence[Lease], heir: str, staying: Sequence[tuple[str, str]]) -> list[Lease]:
+        """Compare-and-set leases from their owner to `heir`; sessions that stay (uid, unit) get leases of their own at
+        the old owner. Gives all these leases as they are then: repeat a call whose answer was lost."""
+        ...
+
+    def move_session(self, uid: str, seen: Lease, host: str | None) -> Lease | None:
+        """Give a session to `host` by a lease of its own, or back to its shard, if `seen` is still its lease. Gives its
+        own lease as it is then: repeat a call whose answer was lost."""
+        ...

@@ -9,12 +9,12 @@ from sqlalchemy import Connection, Row, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from dspex_actors.errors import AlreadyExists, InvalidRequest, NotFound
-from dspex_actors.ids import check_name, new_ulid, shard_of, unit_of_shard
+from dspex_actors.ids import check_name, new_ulid, shard_of, unit_of_session, unit_of_shard
 from dspex_actors.resources.session import SessionRecord, SessionSpec
 from dspex_actors.store import programs
 from dspex_actors.store.paging import by_creation, listing
 from dspex_actors.store.port import Listing, Page
-from dspex_actors.store.schema import failed_turn, idempotency, journal, session
+from dspex_actors.store.schema import failed_turn, idempotency, journal, lease, session
 
 
 def create(connection: Connection, tenant: str, spec: SessionSpec, now_us: int) -> SessionRecord:
@@ -78,6 +78,7 @@ def remove(connection: Connection, tenant: str, session_id: str) -> str:
         raise NotFound(f"There is no session {session_id!r}; list the sessions to see their ids.")
     for table in (journal, failed_turn, idempotency):
         connection.execute(delete(table).where(table.c.uid == uid))
+    connection.execute(delete(lease).where(lease.c.unit == unit_of_session(str(uid))))
     return str(uid)
 
 

@@ -10,7 +10,7 @@ from dspex_actors.resources.journal import Entry, FailedTurn, Memory, Verdict
 from dspex_actors.resources.key import ApiKey
 from dspex_actors.resources.program import Program, ProgramSpec
 from dspex_actors.resources.session import ForkSpec, SessionRecord, SessionSpec
-from dspex_actors.store import forks, identity, journal, keys, leases, programs, sessions
+from dspex_actors.store import forks, identity, journal, keys, leases, pins, programs, sessions
 from dspex_actors.store.courses import Courses
 from dspex_actors.store.database import Database
 from dspex_actors.store.fence import Fence
@@ -229,9 +229,20 @@ class SqlStore:
     def inherit(self, lost: str, heir: str) -> list[Lease]:
         """Move all leases of a host that is gone for good; gives what the heir holds."""
         with self._database.write() as connection:
+            pins.void(connection, lost)
             return leases.inherit(connection, lost, heir)
 
     def take_over(self, seen: Sequence[Lease], host: str) -> list[Lease]:
         """Compare-and-set each lease from the epoch seen to the next; gives those that were won, in key order."""
         with self._database.write() as connection:
             return leases.take_over(connection, seen, host)
+
+    def hand_over(self, seen: Sequence[Lease], heir: str, staying: Sequence[tuple[str, str]]) -> list[Lease]:
+        """Move units that their owner gives away; gives their leases, and those of the sessions that stay."""
+        with self._database.write() as connection:
+            return pins.hand_over(connection, seen, heir, staying)
+
+    def move_session(self, uid: str, seen: Lease, host: str | None) -> Lease | None:
+        """Give a session a lease of its own, or take it away; gives what it has then."""
+        with self._database.write() as connection:
+            return pins.move(connection, uid, seen, host)

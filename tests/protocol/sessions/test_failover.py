@@ -185,7 +185,7 @@ def test_a_host_that_gave_a_unit_up_says_so_at_once() -> None:
             old.host.disown([alice.unit])
             turn = wired.begin(alice, "t1")
             await until(lambda: any(each.sent and each.link is None for each in wired.router._turns.values()))
-            assert len(old.host._lease_wait) == 0
+            assert len(old.host._tenure._wait) == 0
             wired.settle()
             assert (await turn)["turn"] == 1
 

@@ -359,6 +359,6 @@ def test_waiting_for_a_lease_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None
             bench.epochs[alice.unit] = 2
             waiters = [bench.ask(alice, "t1"), bench.ask(alice, "t2")]
             assert [await waiter.error() for waiter in waiters] == ["moved", "moved"]
-            assert (len(bench.host._lease_wait), bench.host._owner) == (0, {})
+            assert (len(bench.host._tenure._wait), bench.host._owner) == (0, {})
 
     asyncio.run(scenario())
