@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from dspex_actors.errors import Moved, SessionBusy, StoreUnavailable
@@ -25,6 +27,19 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 RETRY_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """What became of a session that was to leave.
+
+    Attributes:
+        lease: The lease of its own that it has now; None where it is its shard's.
+        pause_s: How long it took no turns, its own turn not counted.
+    """
+
+    lease: Lease | None
+    pause_s: float
 
 
 class Handover:
@@ -103,8 +118,8 @@ class Handover:
         self._news.set()
         self._news = asyncio.Event()
 
-    async def session(self, uid: str, seen: Lease, host: str | None, patience_s: float | None) -> Lease | None:
-        """Give one session to another host, or (None) back to its shard's; gives the lease of its own that it has then.
+    async def session(self, uid: str, seen: Lease, host: str | None, patience_s: float | None) -> Gone:
+        """Give one session to another host, or (None) back to its shard's.
 
         Raises:
             Moved: It is not this host's under that lease.
@@ -118,12 +133,13 @@ class Handover:
             for one in there:
                 self._handle(one, GiveBack())
             await self._at_rest(there, patience_s)
+            since = time.monotonic()
             now = await self._surely(self._store.move_session, uid, seen, host)
             for one in there:
                 self._handle(one, Release())
             if seen.unit == unit_of_session(uid):
                 self._tenure.disown([seen.unit])
-            return now
+            return Gone(now, time.monotonic() - since)
         finally:
             self._tenure.open([uid])
 

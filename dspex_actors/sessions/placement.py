@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from dspex_actors.errors import NoCapacity, NotFound
 from dspex_actors.ids import SHARDS, unit_of_shard
+from dspex_actors.sessions.planner import HostView
 
 
 @dataclass(frozen=True, slots=True)
 class HostInfo:
-    """A host that says it is there. `started` is the process's start time, so that a reused pid is no host."""
+    """A host that says it is there. `started` is the process's start time, so that a reused pid is no host; one that is
+    `draining` has been told to give all it has away, and ends then."""
 
     name: str
     address: str
     pid: int
     started: float
     node: str
+    draining: bool = False
 
 
 def lifeline_of(address: Path | str) -> Path:
@@ -59,24 +62,36 @@ def first_owners(hosts: Sequence[str], wanted: int) -> dict[str, str]:
     return {unit_of_shard(shard): owners[shard % len(owners)] for shard in range(SHARDS)}
 
 
-def plan(owned: Mapping[str, int], alive: Sequence[str], wanted: int) -> dict[str, str]:
-    """Who inherits from whom: every host that owns units (`owned`: how many) and does not live, to its heir.
+@dataclass(frozen=True, slots=True)
+class Migrated:
+    """A session has moved. `pause_ms`: how long it took no turns, its own turn not counted."""
 
-    A dead host's units go together to one host that owns nothing yet (a standby), as long as fewer than `wanted` living
-    hosts own units; else to the one that owns the fewest. The order of `alive` breaks ties, so that the plan is a
-    function of its arguments.
+    source: str
+    target: str
+    pause_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """A host gives away what it has: so many units have `moved`, so many are `left`; `done` when it has ended."""
+
+    host: str
+    moved: int
+    left: int
+    done: bool
+
+
+def choose(host: str | None, source: str, hosts: Sequence[HostView]) -> str:
+    """The host to move something to from `source`: the named one, else another one with the least to do.
+
+    Raises:
+        NotFound: There is no host of that name.
+        NoCapacity: None can take it.
     """
-    counts = Counter({name: owned.get(name, 0) for name in alive})
-    heirs: dict[str, str] = {}
-    for lost in sorted(owned.keys() - counts.keys()) if alive else ():
-        heirs[lost] = _heir(counts, alive, wanted)
-        counts[heirs[lost]] += owned[lost]
-    return heirs
-
-
-def _heir(counts: Counter[str], alive: Sequence[str], wanted: int) -> str:
-    standbys = [name for name in alive if counts[name] == 0]
-    owners = [name for name in alive if counts[name] > 0]
-    if standbys and len(owners) < wanted:
-        return standbys[0]
-    return min(owners or standbys, key=lambda name: counts[name])
+    named = [view for view in hosts if view.name == host]
+    if host is not None and not named:
+        raise NotFound(f"There is no host {host!r}; these live: {', '.join(view.name for view in hosts) or 'none'}.")
+    free = [view for view in named or hosts if not view.draining and (host is not None or view.name != source)]
+    if not free:
+        raise NoCapacity("No other host can take it at the moment: start one more, or try again.", retry_after_s=2)
+    return min(free, key=lambda view: view.load).name

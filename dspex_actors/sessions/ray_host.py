@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ import uvloop
 
 from dspex_actors.config import Settings
 from dspex_actors.errors import Moved
+from dspex_actors.sessions.handover import Gone
 from dspex_actors.sessions.host import Host
 from dspex_actors.sessions.keep import keep_what_is_here
 from dspex_actors.sessions.load import Load
@@ -55,6 +57,7 @@ class HostActor:
         self._term = 0
         self._loop = uvloop.new_event_loop()
         self._host: Host | None = None
+        self._info: HostInfo | None = None
         self._server: HostServer | None = None
         self._stopping = threading.Event()
         threading.Thread(target=self._serve, name="io", daemon=True).start()
@@ -70,6 +73,33 @@ class HostActor:
         """These units are not this host's. Raises Moved for a placement of a lower term."""
         self._check(term)
         await self._on_io(self._disown(units))
+
+    async def hand_over(self, epochs: dict[str, int], heir: str, term: int) -> list[Lease]:
+        """Give these units, held at these epochs, to another host. See `Handover.units`; raises Moved as above."""
+        self._check(term)
+        seen = [Lease(unit, epoch, self._name) for unit, epoch in epochs.items()]
+        return await self._on_io(self._serving.handover.units(seen, heir))
+
+    async def let_go(self, uid: str, seen: Lease, host: str | None, patience_s: float, term: int) -> Gone:
+        """Give one session to another host, or back to its shard's. See `Handover.session`; raises Moved, SessionBusy."""
+        self._check(term)
+        return await self._on_io(self._serving.handover.session(uid, seen, host, patience_s))
+
+    async def news(self, seen: int) -> int:
+        """How many sessions have left of themselves, as soon as that is not `seen`."""
+        return await self._on_io(self._serving.handover.news(seen))
+
+    async def begin_drain(self, term: int) -> None:
+        """From now on it is on its way out, also for a placement that starts anew."""
+        self._check(term)
+        assert self._info is not None
+        self._info = replace(self._info, draining=True)
+
+    async def retire(self, term: int) -> None:
+        """End, because everything has been given away; its supervisor starts another one."""
+        self._check(term)
+        await self.terminate("drained")
+        ray.actor.exit_actor()
 
     async def load(self) -> Load:
         """What the host has to do now."""
@@ -92,24 +122,25 @@ class HostActor:
             raise Moved(f"A placement of term {term} speaks; this host has heard of term {self._term}.")
         self._term = term
 
+    @property
+    def _serving(self) -> Host:
+        assert self._host is not None, "placement talks to hosts that have attached"
+        return self._host
+
     async def _on_io(self, work: Coroutine[Any, Any, T]) -> T:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
 
     async def _own(self, leases: Sequence[Lease]) -> None:
-        assert self._host is not None
-        self._host.own(leases)
+        self._serving.own(leases)
 
     async def _disown(self, units: Sequence[str]) -> None:
-        assert self._host is not None
-        self._host.disown(units)
+        self._serving.disown(units)
 
     async def _load(self) -> Load:
-        assert self._host is not None
-        return self._host.load()
+        return self._serving.load()
 
     async def _drain(self, timeout_s: float) -> bool:
-        assert self._host is not None
-        return await self._host.drain(timeout_s)
+        return await self._serving.drain(timeout_s)
 
     # Threads ---------------------------------------------------------------------------------------------------
     def _serve(self) -> None:
@@ -121,11 +152,11 @@ class HostActor:
         # Niceness is a thread's own on Linux, so only this one yields.
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), START_NICE)
         try:
-            info = self._build()
+            self._info = self._build()
         except Exception:
             log.exception("host %s cannot start", self._name)
             os._exit(1)
-        asyncio.run_coroutine_threadsafe(self._stay_attached(info), self._loop)
+        asyncio.run_coroutine_threadsafe(self._stay_attached(), self._loop)
 
     def _build(self) -> HostInfo:
         from dspex_actors.lm.models import Models
@@ -154,11 +185,11 @@ class HostActor:
         node = ray.get_runtime_context().get_node_id()
         return HostInfo(self._name, str(address), process.pid, process.create_time(), node)
 
-    async def _stay_attached(self, info: HostInfo) -> None:
+    async def _stay_attached(self) -> None:
         while not self._stopping.is_set():
             try:
                 placement = placement_handle()
-                await placement.attach.remote(info)
+                await placement.attach.remote(self._info)
                 await placement.park.remote()  # ends only when placement does
             except (ray.exceptions.RayError, LookupError) as error:
                 log.info("placement is not there: %s", type(error).__name__)

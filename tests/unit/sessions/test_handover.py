@@ -161,7 +161,7 @@ def test_a_session_moves_alone_when_its_turn_has_ended() -> None:
             assert await bench.ask(alice, "t2").error() == "moved"
             bench.program.gate("g").open()
             assert (await running.answer())["turn"] == 1
-            there = await moved
+            there = (await moved).lease
             assert there is not None
             assert there.host == "host-b"
             assert lease(bench, alice) == Lease(alice.unit, 1, "host-a")

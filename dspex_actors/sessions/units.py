@@ -1,0 +1,121 @@
+"""What placement knows of the units: who has which, which are on their way, and what the planner makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from dspex_actors.ids import unit_of_session, unit_of_shard
+from dspex_actors.sessions.planner import HostView, plan_moves
+from dspex_actors.store.port import Lease
+
+SESSION = unit_of_session("")
+
+
+@dataclass(frozen=True, slots=True)
+class Carry:
+    """Units that a living host gives to another one."""
+
+    source: str
+    target: str
+    leases: tuple[Lease, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What has to move: the units of hosts that are gone, by heir, and what living hosts hand over."""
+
+    heirs: Mapping[str, Mapping[str, Sequence[Lease]]]
+    carries: Sequence[Carry]
+
+
+class Units:
+    """The leases, as far as placement knows: what it reads from the store, and what it has heard since."""
+
+    def __init__(self, leases: Iterable[Lease] = ()) -> None:
+        self._leases: dict[str, Lease] = {}
+        self._moving: dict[str, str] = {}
+        self.replace(leases)
+
+    def __len__(self) -> int:
+        return len(self._leases)
+
+    @property
+    def all(self) -> Collection[Lease]:
+        """Every lease."""
+        return self._leases.values()
+
+    @property
+    def owners(self) -> set[str]:
+        """Every host that some lease names."""
+        return {lease.host for lease in self._leases.values()}
+
+    def of(self, host: str) -> list[Lease]:
+        """The leases of one host."""
+        return [lease for lease in self._leases.values() if lease.host == host]
+
+    def of_session(self, uid: str, shard: int) -> Lease | None:
+        """The lease that a session is served under."""
+        return self._leases.get(unit_of_session(uid)) or self._leases.get(unit_of_shard(shard))
+
+    def home(self, shard: int) -> str | None:
+        """The host of a shard."""
+        lease = self._leases.get(unit_of_shard(shard))
+        return lease.host if lease is not None else None
+
+    def replace(self, leases: Iterable[Lease]) -> None:
+        """What the store says now."""
+        self._leases = {lease.unit: lease for lease in leases}
+
+    def learn(self, leases: Iterable[Lease]) -> None:
+        """What has become of these; what is known to be newer stays."""
+        for lease in leases:
+            known = self._leases.get(lease.unit)
+            if known is None or known.epoch <= lease.epoch:
+                self._leases[lease.unit] = lease
+
+    def forget(self, unit: str) -> None:
+        """A session that has no lease of its own any more."""
+        self._leases.pop(unit, None)
+
+    def forget_sessions_of(self, lost: str) -> None:
+        """Those that had leases of their own at a lost host are their shards' again."""
+        for lease in self.of(lost):
+            if lease.unit.startswith(SESSION):
+                del self._leases[lease.unit]
+
+    def begin(self, carry: Carry) -> None:
+        """These units are on their way: nobody else moves them, and the plan counts them as there."""
+        self._moving.update({lease.unit: carry.target for lease in carry.leases})
+
+    def end(self, carry: Carry) -> None:
+        """They have arrived, or not."""
+        for lease in carry.leases:
+            self._moving.pop(lease.unit, None)
+
+    def plan(self, hosts: Sequence[HostView], wanted: int, hidden: Collection[str] = ()) -> Plan:
+        """What has to move. Hosts that are `hidden`, alive as far as one knows, keep what they have until they show up.
+
+        Args:
+            hosts: Those that live, in the order of their coming.
+            wanted: How many of them shall own shards.
+            hidden: Those that may live, and cannot be told anything.
+        """
+        views = [*hosts, *(HostView(name) for name in hidden)]
+        living = {view.name for view in views}
+        owners = {
+            unit: self._moving.get(unit, lease.host)
+            for unit, lease in self._leases.items()
+            if lease.host in living or not unit.startswith(SESSION)
+        }
+        heirs: dict[str, dict[str, list[Lease]]] = {}
+        carried: dict[tuple[str, str], list[Lease]] = {}
+        for unit, source, target in plan_moves(views, owners, wanted):
+            lease = self._leases[unit]
+            if target in hidden or source in hidden or unit in self._moving:
+                continue
+            if source is None:
+                heirs.setdefault(lease.host, {}).setdefault(target, []).append(lease)
+            else:
+                carried.setdefault((source, target), []).append(lease)
+        return Plan(heirs, [Carry(source, target, tuple(found)) for (source, target), found in carried.items()])
