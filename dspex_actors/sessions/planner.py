@@ -1,9 +1,8 @@
 """Which units move where: a pure plan from hosts, leases, loads and pins to moves.
 
-`plan_moves` goes through four steps, each of which only does what the ones before left to do: pinned sessions to their
+`plan_moves` goes through four steps, each of which only does what the ones before left to do: pinned units to their
 hosts, units of dead and draining hosts to others, shards to hosts that join, shards from hosts with too much to do. A
-unit that several steps touch still moves once: what counts is where it ends. Loads are whole numbers inside, so that
-neither the order of additions nor rounding decides anything.
+unit that several steps touch still moves once: what counts is where it ends.
 
 Terms: an *owner* has shards, a *standby* has nothing; a host *apart* has sessions only, because it is dedicated to them
 or because they were pinned to it, and gets no shards; who is *leaving* is dead or draining.
@@ -13,195 +12,24 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_left, bisect_right
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
 from operator import itemgetter
 from types import MappingProxyType
-from typing import NamedTuple
+
+from dspex_actors.sessions.roster import Cluster, Host, HostView, Move, Standbys
+
+__all__ = ["HostView", "Move", "plan_moves"]
 
 PERMILLE_HIGH = 1100
 """A host with more than this, of a mean of 1,000, gives shards away."""
 PERMILLE_LOW = 1050
 """It stops when it has no more than this: what has been balanced may then change a little before anything moves."""
-GRAIN = 1_000_000_000
-"""Loads are counted in whole billionths; every unit weighs one at least, so that idle ones are spread by number."""
 WORTH = 10
 """A shard is worth a move to balance loads if ten times as many of its weight as the host has would make up for its
 surplus: one hot shard is no reason to clear its host of idle ones."""
-SESSION = "session:"
 _NOTHING: Mapping[str, float] = MappingProxyType({})
 _NO_PINS: Mapping[str, str] = MappingProxyType({})
 _weight = itemgetter(0)
-
-
-@dataclass(frozen=True, slots=True)
-class HostView:
-    """A host as the planner sees it.
-
-    Attributes:
-        load: What it has to do beside its units, in the unit of their weights.
-        draining: It takes nothing, and gives away all it has.
-        dedicated: It serves sessions of their own only, never shards.
-    """
-
-    name: str
-    node: str = ""
-    load: float = 0.0
-    draining: bool = False
-    dedicated: bool = False
-
-
-class Move(NamedTuple):
-    """One unit to another host. `source` is who has to be asked for it: nobody (None) where the owner does not live."""
-
-    unit: str
-    source: str | None
-    target: str
-
-
-@dataclass(slots=True, eq=False)
-class _Host:
-    """A host in the making of a plan. `shards` may move, (weight, unit) each; `fixed` only leave with all the rest."""
-
-    view: HostView
-    rank: int
-    living: bool = True
-    load: int = 0
-    shards: list[tuple[int, str]] = field(default_factory=list)
-    fixed: list[tuple[int, str]] = field(default_factory=list)
-    anchored: int = 0
-    apart: bool = False
-    in_order: bool = False
-
-    @property
-    def leaving(self) -> bool:
-        return not self.living or self.view.draining
-
-    @property
-    def takes_shards(self) -> bool:
-        return not self.leaving and not self.apart
-
-    @property
-    def owns_shards(self) -> bool:
-        return bool(self.shards) or self.anchored > 0
-
-    @property
-    def spare(self) -> int:
-        """How many shards it can give away and stay an owner."""
-        return len(self.shards) - (not self.anchored)
-
-    def ordered(self) -> list[tuple[int, str]]:
-        """Its shards, the lightest first."""
-        if not self.in_order:
-            self.shards.sort()
-            self.in_order = True
-        return self.shards
-
-
-class _Standbys:
-    """Hosts with nothing to do: those on the nodes with the fewest owners come first."""
-
-    def __init__(self, hosts: Iterable[_Host]) -> None:
-        by_node: dict[str, list[_Host]] = {}
-        owners: Counter[str] = Counter()
-        for host in hosts:
-            if host.takes_shards:
-                owners[host.view.node] += host.owns_shards
-                if not host.owns_shards:
-                    by_node.setdefault(host.view.node, []).append(host)
-        for idle in by_node.values():
-            idle.reverse()
-        self._queue = [(owners[node], idle[-1].rank, idle) for node, idle in by_node.items()]
-        heapq.heapify(self._queue)
-        self.count = sum(len(idle) for idle in by_node.values())
-
-    def take(self, *, to_own: bool = True) -> _Host | None:
-        """The next one, to own shards or to serve a session alone."""
-        if not self._queue:
-            return None
-        owners, _, idle = heapq.heappop(self._queue)
-        host = idle.pop()
-        self.count -= 1
-        if idle:
-            heapq.heappush(self._queue, (owners + to_own, idle[-1].rank, idle))
-        return host
-
-
-class _Cluster:
-    """Who has what, while the plan is made; and where the units that were touched are now."""
-
-    def __init__(
-        self,
-        hosts: Sequence[HostView],
-        owners: Mapping[str, str],
-        weights: Mapping[str, float],
-        pins: Mapping[str, str],
-        dedicated: Collection[str],
-    ) -> None:
-        self._owners = owners
-        self._now: dict[str, str] = {}
-        self.dedicated = frozenset(dedicated)
-        self.hosts = {
-            view.name: _Host(view, rank, load=round(view.load * GRAIN), apart=view.dedicated)
-            for rank, view in enumerate(hosts)
-        }
-        for unit, name in owners.items():
-            host = self.hosts.get(name) or self._dead(name)
-            weight = max(1, round(weights[unit] * GRAIN)) if unit in weights else GRAIN
-            if unit in pins or unit.startswith(SESSION):
-                self._fix(unit, weight, host, pins.get(unit))
-            else:
-                host.shards.append((weight, unit))
-                host.load += weight
-        for host in self.hosts.values():
-            host.apart = host.apart or (bool(host.fixed) and not host.owns_shards)
-
-    def _dead(self, name: str) -> _Host:
-        host = self.hosts[name] = _Host(HostView(name), len(self.hosts), living=False)
-        return host
-
-    def _fix(self, unit: str, weight: int, host: _Host, pin: str | None) -> None:
-        """A pinned unit goes to its host while that can take it; a session without such a pin stays where it is."""
-        shard = not unit.startswith(SESSION)
-        home = self.hosts.get(pin) if pin is not None else None
-        held = home is not None and not home.leaving and not (shard and home.apart)
-        if home is not None and held:
-            if home is not host:
-                self._now[unit] = home.view.name
-            host = home
-        host.load += weight
-        (host.shards if shard and not held else host.fixed).append((weight, unit))
-        host.anchored += shard and held
-
-    def owners(self) -> list[_Host]:
-        """Hosts that have shards, and stay."""
-        return [host for host in self.hosts.values() if host.takes_shards and host.owns_shards]
-
-    def give(self, entry: tuple[int, str], target: _Host) -> None:
-        """Put a unit that is on no host's list on that of `target`."""
-        weight, unit = entry
-        if unit.startswith(SESSION):
-            target.fixed.append(entry)
-        else:
-            target.shards.append(entry)
-            target.in_order = False
-        target.load += weight
-        self._now[unit] = target.view.name
-
-    def shift(self, source: _Host, index: int, target: _Host) -> None:
-        """Move a shard by its place in `source.ordered()`."""
-        entry = source.shards.pop(index)
-        source.load -= entry[0]
-        self.give(entry, target)
-
-    def moves(self) -> list[Move]:
-        """Those of dead hosts first, then by source and target, so that what can be moved at once is side by side."""
-        changed = [(unit, self._owners[unit], target) for unit, target in self._now.items()]
-        found = [
-            (self.hosts[source].living, source, target, unit) for unit, source, target in changed if source != target
-        ]
-        return [Move(unit, source if living else None, target) for living, source, target, unit in sorted(found)]
 
 
 def plan_moves(
@@ -229,15 +57,15 @@ def plan_moves(
     >>> plan_moves(hosts, {"shard:0": "lost", "shard:1": "a"}, wanted=2)
     [Move(unit='shard:0', source=None, target='b')]
     """
-    cluster = _Cluster(hosts, owners, weights, pins, dedicated)
-    standbys = _Standbys(cluster.hosts.values())
+    cluster = Cluster(hosts, owners, weights, pins, dedicated)
+    standbys = Standbys(cluster.hosts.values())
     _rehouse(cluster, standbys, max(1, wanted))
     _join(cluster, standbys, max(1, wanted))
     _balance(cluster)
     return cluster.moves()
 
 
-def _rehouse(cluster: _Cluster, standbys: _Standbys, wanted: int) -> None:
+def _rehouse(cluster: Cluster, standbys: Standbys, wanted: int) -> None:
     """Find a host for every unit that cannot stay: a standby for all of one host while owners are wanted."""
     givers = [host for host in cluster.hosts.values() if host.leaving or (host.apart and host.shards)]
     givers.sort(key=lambda host: (host.living, -host.load, host.view.name))
@@ -256,7 +84,7 @@ def _rehouse(cluster: _Cluster, standbys: _Standbys, wanted: int) -> None:
     _isolate(cluster, lonely, standbys)
 
 
-def _leave(cluster: _Cluster, giver: _Host) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
+def _leave(cluster: Cluster, giver: Host) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
     """What has to go from a host: what may share one with others, and what may not."""
     if not giver.leaving:
         return giver.shards, []
@@ -266,7 +94,7 @@ def _leave(cluster: _Cluster, giver: _Host) -> tuple[list[tuple[int, str]], list
     return giver.shards + [entry for entry in giver.fixed if entry[1] not in cluster.dedicated], lonely
 
 
-def _spread(cluster: _Cluster, units: list[tuple[int, str]], owners: list[_Host], standbys: _Standbys) -> None:
+def _spread(cluster: Cluster, units: list[tuple[int, str]], owners: list[Host], standbys: Standbys) -> None:
     """Each to the owner with the least to do, the heaviest first."""
     if units and not owners:
         owners = _somebody(cluster, standbys)
@@ -278,7 +106,7 @@ def _spread(cluster: _Cluster, units: list[tuple[int, str]], owners: list[_Host]
         heapq.heapreplace(queue, (host.load, host.rank, host))
 
 
-def _somebody(cluster: _Cluster, standbys: _Standbys) -> list[_Host]:
+def _somebody(cluster: Cluster, standbys: Standbys) -> list[Host]:
     """Where nobody owns shards: a standby, else a host to which sessions were pinned that may share it."""
     standby = standbys.take()
     if standby is not None:
@@ -290,7 +118,7 @@ def _somebody(cluster: _Cluster, standbys: _Standbys) -> list[_Host]:
     return shared
 
 
-def _isolate(cluster: _Cluster, units: list[tuple[int, str]], standbys: _Standbys) -> None:
+def _isolate(cluster: Cluster, units: list[tuple[int, str]], standbys: Standbys) -> None:
     """Each to a host of its own."""
     empty = [h for h in cluster.hosts.values() if h.view.dedicated and not h.leaving and not h.fixed]
     for entry, host in zip(sorted(units), empty, strict=False):
@@ -303,7 +131,7 @@ def _isolate(cluster: _Cluster, units: list[tuple[int, str]], standbys: _Standby
         cluster.give(entry, heir)
 
 
-def _join(cluster: _Cluster, standbys: _Standbys, wanted: int) -> None:
+def _join(cluster: Cluster, standbys: Standbys, wanted: int) -> None:
     """Make owners of standbys while some are wanted: they get shards from those that have most, up to the mean."""
     owners = cluster.owners()
     count = min(wanted - len(owners), standbys.count, sum(host.spare for host in owners))
@@ -321,7 +149,7 @@ def _join(cluster: _Cluster, standbys: _Standbys, wanted: int) -> None:
         _fill(cluster, givers, takers, mean)
 
 
-def _begin(cluster: _Cluster, givers: list[tuple[int, int, _Host]], taker: _Host, mean: int) -> None:
+def _begin(cluster: Cluster, givers: list[tuple[int, int, Host]], taker: Host, mean: int) -> None:
     """The first shard, without which it would be no owner."""
     while givers[0][2].spare < 1:
         heapq.heappop(givers)
@@ -332,7 +160,7 @@ def _begin(cluster: _Cluster, givers: list[tuple[int, int, _Host]], taker: _Host
 
 
 def _fill(
-    cluster: _Cluster, givers: list[tuple[int, int, _Host]], takers: list[tuple[int, int, _Host]], mean: int
+    cluster: Cluster, givers: list[tuple[int, int, Host]], takers: list[tuple[int, int, Host]], mean: int
 ) -> None:
     """One more for the host that needs it most, if a shard of the fullest brings both nearer to the mean."""
     giver, taker = givers[0][2], takers[0][2]
@@ -346,7 +174,7 @@ def _fill(
     heapq.heapreplace(takers, (taker.load, taker.rank, taker))
 
 
-def _fitting(giver: _Host, least: int, best: int, limit: int) -> int | None:
+def _fitting(giver: Host, least: int, best: int, limit: int) -> int | None:
     """The place of the heaviest shard up to `best`, else of the lightest above it; from `least` to below `limit`."""
     if giver.spare < 1:
         return None
@@ -358,7 +186,7 @@ def _fitting(giver: _Host, least: int, best: int, limit: int) -> int | None:
     return above if above < len(shards) and shards[above][0] < limit else None
 
 
-def _balance(cluster: _Cluster) -> None:
+def _balance(cluster: Cluster) -> None:
     """Take shards from hosts far above the mean, each to the host with least to do, while that lowers the higher load.
 
     A host that cannot give any shard never can later: the least load only rises. So the next plan finds nothing to do.
@@ -382,7 +210,7 @@ def _balance(cluster: _Cluster) -> None:
                 heapq.heappush(givers, (-taker.load, taker.rank, taker))
 
 
-def _relieve(cluster: _Cluster, giver: _Host, takers: list[tuple[int, int, _Host]], mean: int) -> _Host | None:
+def _relieve(cluster: Cluster, giver: Host, takers: list[tuple[int, int, Host]], mean: int) -> Host | None:
     """Move the shard that suits best to the host with the least to do, if there is one."""
     while takers[0][0] != takers[0][2].load:
         heapq.heappop(takers)  # its load has changed since
