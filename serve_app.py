@@ -16,10 +16,11 @@ from dspex_actors.clock import SystemClock
 from dspex_actors.config import Settings
 from dspex_actors.home import Home
 from dspex_actors.sessions.keep import keep_what_is_here
+from dspex_actors.sessions.ray_operations import RayOperations
 from dspex_actors.sessions.ray_placement import follow_table, placement_handle
 from dspex_actors.sessions.router import Router
 from dspex_actors.sessions.runtime import SessionRuntime
-from dspex_actors.sessions.tree import ensure_tree, show_tree
+from dspex_actors.sessions.tree import ensure_tree
 from dspex_actors.sessions.tree import stop_tree as _stop_tree
 from dspex_actors.store.opening import open_store
 
@@ -48,7 +49,7 @@ class Api:
         store, models, programs = await asyncio.to_thread(_open, settings)
         router = Router(store.store_id, store.stream_key)
         self._following = asyncio.ensure_future(follow_table(router.update))
-        self._runtime = SessionRuntime(store, router, programs, models, show_tree)
+        self._runtime = SessionRuntime(store, router, programs, models, RayOperations())
         await tree
         keep_what_is_here()
 

@@ -21,6 +21,7 @@ from rich.table import Table
 from benchmarks import machine, report
 from benchmarks.latency import percentile
 from dspex_actors.embedded.local import TENANT, LocalSession, LocalTurns
+from dspex_actors.embedded.operations import LocalOperations
 from dspex_actors.errors import DspexError
 from dspex_actors.ids import body_hash
 from dspex_actors.lm.models import Models
@@ -171,17 +172,13 @@ async def hosting(lm: str) -> AsyncIterator[tuple[Host, LocalTurns, SessionRunti
     host = Host("fairness", store, programs)
     turns = LocalTurns(host)
     turns.take(store)
-    runtime = SessionRuntime(store, turns, programs, models, _no_tree)
+    runtime = SessionRuntime(store, turns, programs, models, LocalOperations(host))
     try:
         yield host, turns, runtime, store
     finally:
         await host.close()
         runtime.close()
         store.close()
-
-
-async def _no_tree() -> dict[str, Any]:
-    return {}
 
 
 async def _opened(runtime: SessionRuntime, session_id: str) -> LocalSession:

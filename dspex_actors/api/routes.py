@@ -5,7 +5,7 @@ Scopes: reading needs `read`, sessions and their turns need `write`, changing pr
 
 from __future__ import annotations
 
-from dspex_actors.api import auth, listing, predict, problems, programs, sessions, system, turns
+from dspex_actors.api import auth, listing, operations, predict, problems, programs, sessions, system, turns
 from dspex_actors.api.docs_page import docs
 from dspex_actors.api.route import Route
 from dspex_actors.errors import (
@@ -114,6 +114,12 @@ ROUTES: tuple[Route, ...] = (
         answer="Cancellation",
         errors=(*_BODY, NotFound, NoCapacity),
     ),
+    Route(
+        *("POST", f"{_SESSION}/migrate", operations.migrate, "Move a session to another host", "write"),
+        request="MigrateSpec",
+        answer="Migration",
+        errors=(*_BODY, NotFound, NoCapacity, SessionBusy),
+    ),
     Route("DELETE", _SESSION, sessions.delete, "Delete a session", "write", status=204, errors=_ONE),
     Route(
         *("GET", f"{_SESSION}/turns", turns.index, "List a session's turns, oldest first"),
@@ -128,6 +134,12 @@ ROUTES: tuple[Route, ...] = (
         errors=_ONE,
     ),
     Route("GET", "/v1/tree", system.tree, "Show the supervision tree", answer="TreeNode"),
+    Route(
+        *("POST", "/v1/hosts/{id}/drain", operations.drain, "Let a host give away all it has, and end", "admin"),
+        request="DrainSpec",
+        answer="Drain",
+        errors=(*_BODY, NotFound, NoCapacity),
+    ),
     Route("GET", "/livez", system.livez, "Tell that the process answers", None, answer="Health"),
     Route(
         *("GET", "/readyz", system.readyz, "Tell whether every part can serve", None),

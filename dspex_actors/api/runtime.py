@@ -65,6 +65,15 @@ class Runtime(Protocol):
         Raises NotFound, NoCapacity."""
         ...
 
+    async def migrate_session(self, tenant: str, session_id: str, host: str | None, patience_s: float) -> Json:
+        """Move a session to a host, by default another one with little to do, when its turn has ended: `session`,
+        `from`, `to`, `pause_ms`. Raises NotFound (session, host), NoCapacity, SessionBusy."""
+        ...
+
+    async def drain_host(self, host: str, timeout_s: float) -> Json:
+        """Let a host give away all it has and end: `host`, `status`, `moved`, `left`. Raises NotFound, NoCapacity."""
+        ...
+
     async def cancel_turn(self, tenant: str, session_id: str, turn_id: str | None, key: str) -> Made[Json]:
         """Cancel that turn, waiting or running, or the one that runs: `session`, and which turns are `cancelled` or
         were `too_late`. Repeated with the same key (or "") it cancels no other. Raises NotFound, NoCapacity."""

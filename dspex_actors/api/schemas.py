@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 from dspex_actors.api import turn_body
 from dspex_actors.api.problems import PROBLEMS
+from dspex_actors.resources.moves import DrainSpec, MigrateSpec
 from dspex_actors.resources.program import ProgramSpec
 from dspex_actors.resources.session import ForkSpec, OnBusy, RewindSpec, SessionSpec
 from dspex_actors.resources.turn import CancelSpec
@@ -42,6 +43,8 @@ def _taken() -> dict[str, Schema]:
     return {
         "ProgramSpec": ProgramSpec.model_json_schema(),
         "SessionSpec": SessionSpec.model_json_schema(),
+        "MigrateSpec": MigrateSpec.model_json_schema(),
+        "DrainSpec": DrainSpec.model_json_schema(),
         "ForkSpec": ForkSpec.model_json_schema(),
         "RewindSpec": RewindSpec.model_json_schema(),
         "PredictRequest": turn_body.SCHEMA,
@@ -101,6 +104,17 @@ def _given() -> dict[str, Schema]:
             session=_TEXT,
             cancelled={"type": "array", "items": _TEXT},
             too_late={"type": "array", "items": _TEXT},
+        ),
+        "Migration": _record(
+            "session from to pause_ms",
+            **{"session": _TEXT, "from": _TEXT, "to": _TEXT, "pause_ms": {"type": "number"}},
+        ),
+        "Drain": _record(
+            "host status moved left",
+            host=_TEXT,
+            status={"enum": ["drained", "draining"]},
+            moved=_COUNT,
+            left=_COUNT,
         ),
         "Turn": _turn(),
         "TurnPage": _page("Turn"),

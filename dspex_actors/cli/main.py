@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from dspex_actors.cli import output, programs, sessions
+from dspex_actors.cli import hosts, output, programs, sessions
 from dspex_actors.cli.configuration import config
 from dspex_actors.cli.options import (
     AsJson,
@@ -58,6 +58,7 @@ def serve(
 
 app.add_typer(programs.app)
 app.add_typer(sessions.app)
+app.add_typer(hosts.app)
 app.command()(predict)
 app.command()(tree)
 app.command()(config)

@@ -14,7 +14,7 @@ from dspex_actors.errors import NotFound
 if TYPE_CHECKING:
     from dspex_actors.client.client import Session
 
-_HELP = "Sessions: create, list, show, cancel, rewind, fork, restart, remove."
+_HELP = "Sessions: create, list, show, cancel, rewind, fork, migrate, restart, remove."
 app = typer.Typer(name="session", help=_HELP, no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(metavar="SESSION", help="The session's id.")]
@@ -139,6 +139,26 @@ def rewind(
         output.document(rewound)
     else:
         output.say(f"The session {session} stands at turn {turn}; its next turn is number {rewound['next_turn']}.")
+
+
+@app.command()
+def migrate(
+    session: Id,
+    host: Annotated[
+        str | None, typer.Option(help="The host to go to, as `dspex tree` names it. [default: another]")
+    ] = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Move a session to another host, when its turn has ended."""
+    from dspex_actors.cli.connection import connected
+
+    with connected(url, as_json) as client:
+        moved = client.session(session).migrate(host)
+    if as_json:
+        output.document(moved)
+    else:
+        output.say(f"Moved the session {session} from {moved['from']} to {moved['to']}: {moved['pause_ms']:.1f} ms.")
 
 
 @app.command()

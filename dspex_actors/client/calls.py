@@ -63,6 +63,16 @@ def rewind(session: str, to_turn: int, key: str | None) -> Call[Json]:
     return Call("POST", f"{session_path(session)}/rewind", _json, _encoded({"to_turn": to_turn}), turn_id)
 
 
+def migrate(session: str, host: str | None) -> Call[Json]:
+    """Move a session to another host."""
+    return create(f"{session_path(session)}/migrate", host=host)
+
+
+def drain(host: str) -> Call[Json]:
+    """Let a host give away all it has."""
+    return create(f"/v1/hosts/{quote(host, safe='')}/drain")
+
+
 def fork(session: str, at_turn: int | None, new: str | None) -> Call[Json]:
     """Create a session with the past of another one."""
     return create(f"{session_path(session)}/fork", at_turn=at_turn, id=new)

@@ -189,6 +189,18 @@ class Session:
         made = self._driver.run(calls.fork(self.id, at_turn, id))
         return Session(self._driver, made["id"])
 
+    def migrate(self, host: str | None = None, *, timeout_s: float | None = None) -> Json:
+        """Move the session to a host (as the tree names it), by default another one, when its turn has ended.
+
+        Gives `from`, `to` and `pause_ms`, how long it took no turns.
+
+        Raises:
+            NotFound: No such session or host.
+            NoCapacity: No other host can take it.
+            SessionBusy: Its turn has not ended in time; it stays.
+        """
+        return self._driver.run(calls.migrate(self.id, host), timeout_s)
+
     def cancel(self, turn_id: str | None = None) -> Json:
         """Cancel that turn, waiting or running, or the one that runs: nothing of it is in the session then.
 
@@ -291,6 +303,17 @@ class Client:
     def tree(self) -> Json:
         """The supervision tree."""
         return self._driver.run(calls.fetch("/v1/tree"))
+
+    def drain_host(self, host: str, *, timeout_s: float | None = None) -> Json:
+        """Let a host (as the tree names it) give away all it has, and end: its supervisor starts another one.
+
+        Gives `status`, `moved` and `left`; what is left when the time is over goes on leaving.
+
+        Raises:
+            NotFound: No such host.
+            NoCapacity: No other host could take what it has.
+        """
+        return self._driver.run(calls.drain(host), timeout_s)
 
     def info(self) -> Json:
         """Version, model, and whether the mock engine answers."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ import orjson
 from pydantic import BaseModel, SecretStr, ValidationError
 from ulid import ULID
 
+from dspex_actors.embedded.operations import LocalOperations
 from dspex_actors.errors import AlreadyExists, DspexError, InvalidRequest, Moved, Problem
 from dspex_actors.home import hold_home
 from dspex_actors.ids import body_hash, check_name, new_ulid
@@ -245,7 +245,7 @@ class LocalRuntime:
         self._host = Host(f"local#{ULID()}", self._store, programs)
         turns = LocalTurns(self._host)
         turns.take(self._store)
-        self._runtime = SessionRuntime(self._store, turns, programs, self._models, self._tree)
+        self._runtime = SessionRuntime(self._store, turns, programs, self._models, LocalOperations(self._host))
         try:
             for spec in self._specs:
                 await self._ensure(spec)
@@ -320,15 +320,6 @@ class LocalRuntime:
             found = await self.runtime.get_program(TENANT, spec.name)
             if found.spec != spec:
                 raise
-
-    async def _tree(self) -> Json:
-        assert self._host is not None
-        load = self._host.load()
-        return {
-            "id": self._host.name, "kind": "host", "pid": os.getpid(), "node": None, "status": "ready", "restarts": 0,
-            "last_exit": None, "children": [], "shards": load.shards, "sessions": load.sessions,
-            "in_flight": load.in_flight, "rss_bytes": load.rss_bytes,
-        }  # fmt: skip
 
 
 def local(

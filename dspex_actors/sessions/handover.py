@@ -62,16 +62,25 @@ class Handover:
         self._store, self._tenure, self._active, self._handle = store, tenure, active, handle
         self._tasks: set[asyncio.Task[None]] = set()
         self._returned = 0
+        self._closed = False
         self._news = asyncio.Event()
 
     def close(self) -> None:
-        """Hand over nothing more."""
+        """Hand over nothing more; who waits for news hears that there will be none."""
+        self._closed = True
+        self._news.set()
         for task in self._tasks:
             task.cancel()
 
     async def news(self, seen: int) -> int:
-        """How many sessions have left of themselves, as soon as that is another number than `seen`."""
+        """How many sessions have left of themselves, as soon as that is another number than `seen`.
+
+        Raises:
+            Moved: The host ends.
+        """
         while self._returned == seen:
+            if self._closed:
+                raise Moved("This host ends, and has given away what it had.")
             await self._news.wait()
         return self._returned
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
@@ -19,6 +19,7 @@ from dspex_actors.resources.key import Principal, hash_secret
 from dspex_actors.resources.program import Program, ProgramSpec
 from dspex_actors.resources.session import ForkSpec, SessionRecord, SessionSpec
 from dspex_actors.resources.turn import Cancellation, TurnAnswer, TurnEvent, TurnRequest
+from dspex_actors.sessions.operations import Operations, public_drain, public_migration
 from dspex_actors.sessions.placement import Place
 from dspex_actors.store.port import Idempotency, Listing, Made, Page, Store
 
@@ -72,14 +73,14 @@ class SessionRuntime:
     """Implements `api.runtime.Runtime`. Store calls run in a few threads; turns never wait for them."""
 
     def __init__(
-        self, store: Store, turns: Turns, programs: Programs, models: Models, tree: Callable[[], Awaitable[Json]],
+        self, store: Store, turns: Turns, programs: Programs, models: Models, operations: Operations,
         clock: Clock | None = None,
     ) -> None:  # fmt: skip
         self._store = store
         self._turns = turns
         self._programs = programs
         self._models = models
-        self._tree = tree
+        self._operations = operations
         self._clock = clock or SystemClock()
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="store")
         self._keys: dict[str, tuple[Principal, int | None, float]] = {}
@@ -176,6 +177,15 @@ class SessionRuntime:
             "on_busy": record.on_busy,
             "created_at": rfc3339(record.created_at_us),
         }
+
+    async def migrate_session(self, tenant: str, session_id: str, host: str | None, patience_s: float) -> Json:
+        """See `Runtime`."""
+        record = await self._record_now(tenant, session_id)
+        return public_migration(record.id, await self._operations.migrate(record, host, patience_s))
+
+    async def drain_host(self, host: str, timeout_s: float) -> Json:
+        """See `Runtime`."""
+        return public_drain(await self._operations.drain_host(host, timeout_s))
 
     # Turns -----------------------------------------------------------------------------------------------------
     async def predict(self, tenant: str, session_id: str, turn: TurnRequest) -> TurnAnswer:
@@ -281,7 +291,7 @@ class SessionRuntime:
     # The system ------------------------------------------------------------------------------------------------
     async def tree(self) -> Json:
         """See `Runtime`."""
-        return await self._tree()
+        return await self._operations.tree()
 
     async def unready(self) -> list[str]:
         """See `Runtime`."""

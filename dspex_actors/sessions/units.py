@@ -103,8 +103,13 @@ class Units:
         """
         views = [*hosts, *(HostView(name) for name in hidden)]
         living = {view.name for view in views}
+        under_way = {
+            unit: target
+            for unit, target in self._moving.items()
+            if unit in self._leases and self._leases[unit].host in living and target in living
+        }
         owners = {
-            unit: self._moving.get(unit, lease.host)
+            unit: under_way.get(unit, lease.host)
             for unit, lease in self._leases.items()
             if lease.host in living or not unit.startswith(SESSION)
         }
@@ -112,7 +117,7 @@ class Units:
         carried: dict[tuple[str, str], list[Lease]] = {}
         for unit, source, target in plan_moves(views, owners, wanted):
             lease = self._leases[unit]
-            if target in hidden or source in hidden or unit in self._moving:
+            if target in hidden or source in hidden or unit in under_way:
                 continue
             if source is None:
                 heirs.setdefault(lease.host, {}).setdefault(target, []).append(lease)

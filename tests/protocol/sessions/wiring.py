@@ -90,6 +90,22 @@ class Wires:
         self.store.take_over(self.leases(lost), heir)
         self.settle()
 
+    async def hand_over(self, source: str, target: str) -> list[Lease]:
+        """What placement does with a planned move: the owner gives its shards away, then everybody hears of it."""
+        shards = [lease for lease in self.leases(source) if lease.unit.startswith("shard:")]
+        now = await self.nodes[source].host.handover.units(shards, target)
+        self.settle()
+        return now
+
+    async def move(self, record: SessionRecord, target: str | None) -> Lease | None:
+        """What placement does with a request to move one session, or (None) to send it back to its shard's host."""
+        place = self.router.place(record)
+        assert place.host is not None
+        seen = Lease(place.unit, place.epoch, place.host)
+        gone = await self.nodes[place.host].host.handover.session(record.uid, seen, target, 5.0)
+        self.settle()
+        return gone.lease
+
     async def cut(self, name: str) -> None:
         """End the connection to a host, and wait until there is another with as many turns."""
         link, node = self.router._links[name], self.nodes[name]

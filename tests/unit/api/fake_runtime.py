@@ -52,6 +52,21 @@ class FakeRuntime:
             raise Unauthenticated("This key is unknown.")
         return self.keys[secret]
 
+    async def migrate_session(
+        self, tenant: str, session_id: str, host: str | None, patience_s: float
+    ) -> dict[str, Any]:
+        """There are hosts `a` and `b`."""
+        await self.get_session(tenant, session_id)
+        if host not in (None, "a", "b"):
+            raise NotFound(f"There is no host {host!r}.")
+        return {"session": session_id, "from": "a", "to": host or "b", "pause_ms": 1.5}
+
+    async def drain_host(self, host: str, timeout_s: float) -> dict[str, Any]:
+        """There are hosts `a` and `b`."""
+        if host not in ("a", "b"):
+            raise NotFound(f"There is no host {host!r}.")
+        return {"host": host, "status": "drained", "moved": 512, "left": 0}
+
     def _once(self, idempotency: Idempotency | None, value: T) -> Made[T]:
         if idempotency is not None:
             self.made[idempotency] = value

@@ -1,55 +1,19 @@
-"""Placement's plan: laws over any owners and hosts."""
+"""What placement starts from, and whom it chooses."""
 
 from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dspex_actors.errors import NoCapacity, NotFound
 from dspex_actors.ids import SHARDS
-from dspex_actors.sessions.placement import first_owners, plan
+from dspex_actors.sessions.placement import choose, first_owners
+from dspex_actors.sessions.planner import HostView
 
 NAMES = [f"host-{number}" for number in range(6)]
-owned = st.dictionaries(st.sampled_from(NAMES), st.integers(1, 400))
-alive_hosts = st.lists(st.sampled_from(NAMES), unique=True)
-
-
-@given(owned, alive_hosts, st.integers(1, 4))
-def test_no_unit_is_left_on_a_dead_host_while_anybody_lives(
-    held: dict[str, int], alive: list[str], wanted: int
-) -> None:
-    """Every dead owner has one heir, who lives."""
-    heirs = plan(held, alive, wanted)
-    assert heirs.keys() == (held.keys() - set(alive) if alive else set())
-    assert set(heirs.values()) <= set(alive)
-
-
-@given(owned, alive_hosts, st.integers(1, 4))
-def test_a_standby_comes_first_while_owners_are_fewer_than_wanted(
-    held: dict[str, int], alive: list[str], wanted: int
-) -> None:
-    """And nobody else's load grows then."""
-    owning = held.keys() & set(alive)
-    standbys = [name for name in alive if name not in owning]
-    if len(held.keys() - set(alive)) == 1 and standbys and len(owning) < wanted:
-        assert list(plan(held, alive, wanted).values()) == [standbys[0]]
-
-
-@given(owned, alive_hosts, st.integers(1, 4))
-def test_with_enough_owners_standbys_stay_standbys(held: dict[str, int], alive: list[str], wanted: int) -> None:
-    """The one that owns the fewest takes the orphans."""
-    counts = {name: held[name] for name in alive if name in held}
-    if len(held.keys() - set(alive)) == 1 and len(counts) >= wanted:
-        (heir,) = plan(held, alive, wanted).values()
-        assert counts[heir] == min(counts.values())
-
-
-@given(owned, alive_hosts, st.integers(1, 4))
-def test_a_plan_is_a_function_of_its_arguments(held: dict[str, int], alive: list[str], wanted: int) -> None:
-    """The order of the owners does not choose the heirs."""
-    backwards = dict(reversed(held.items()))
-    assert plan(held, alive, wanted) == plan(backwards, alive, wanted)
 
 
 @given(st.lists(st.sampled_from(NAMES), unique=True, min_size=1), st.integers(0, 8))
@@ -59,3 +23,27 @@ def test_the_first_owners_have_all_shards_evenly(hosts: list[str], wanted: int) 
     assert sum(owned.values()) == SHARDS
     assert list(owned) == hosts[: max(1, wanted)]
     assert max(owned.values()) - min(owned.values()) <= 1
+
+
+def test_the_host_with_the_least_to_do_is_chosen_but_not_the_one_to_leave() -> None:
+    """Nor one that is draining."""
+    hosts = [HostView("a", load=1), HostView("b", load=5), HostView("c", load=3), HostView("d", draining=True)]
+    assert choose(None, "a", hosts) == "c"
+
+
+def test_the_host_that_is_asked_for_is_chosen() -> None:
+    """Also the one that it is on: nothing moves then."""
+    assert choose("a", "a", [HostView("a"), HostView("b")]) == "a"
+
+
+def test_a_host_that_is_not_there_is_named_with_those_that_are() -> None:
+    """So that the next call can be right."""
+    with pytest.raises(NotFound, match="these live: a, b"):
+        choose("z", "a", [HostView("a"), HostView("b")])
+
+
+@pytest.mark.parametrize("host", [None, "b"])
+def test_where_no_other_host_can_take_it_there_is_no_capacity(host: str | None) -> None:
+    """A draining one cannot."""
+    with pytest.raises(NoCapacity):
+        choose(host, "a", [HostView("a"), HostView("b", draining=True)])

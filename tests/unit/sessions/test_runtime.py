@@ -12,6 +12,7 @@ import pytest
 
 from dspex_actors.clock import ManualClock
 from dspex_actors.embedded.local import LocalTurns
+from dspex_actors.embedded.operations import LocalOperations
 from dspex_actors.errors import NotFound, StoreUnavailable, Unauthenticated
 from dspex_actors.resources.key import ApiKey, hash_secret
 from dspex_actors.resources.session import SessionRecord
@@ -43,12 +44,8 @@ async def running(clock: ManualClock | None = None) -> AsyncIterator[tuple[Sessi
 
 def runtime_of(bench: Bench, turns: LocalTurns, clock: ManualClock | None = None) -> SessionRuntime:
     """A runtime as every API process has one."""
-
-    async def tree() -> dict[str, Any]:
-        return {"id": "root"}
-
     programs = cast("Programs", ScriptedPrograms(Scripted()))
-    return SessionRuntime(bench.store, turns, programs, cast("Models", NoModels()), tree, clock)
+    return SessionRuntime(bench.store, turns, programs, cast("Models", NoModels()), LocalOperations(bench.host), clock)
 
 
 async def predict(runtime: SessionRuntime, turn_id: str, **turn: Any) -> dict[str, Any]:

@@ -1,0 +1,90 @@
+"""Placement's book: the hosts that live, the units they have, and the table that is made of both."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+import ray
+
+from dspex_actors.sessions.placement import HostInfo, Table
+from dspex_actors.sessions.planner import HostView
+from dspex_actors.sessions.units import Units
+from dspex_actors.store.port import Lease, Store
+
+log = logging.getLogger(__name__)
+
+RETRY_S = 0.05
+
+
+class Book:
+    """What placement goes by. Used on its loop; `lock` is held by who reads the store and changes `units` by it.
+
+    Attributes:
+        alive: The hosts that live, in the order of their coming.
+        handles: Their actors.
+        leaving: Those that give all they have away.
+        units: Who has what.
+        table: What routers go by.
+        news: Set when there is a newer table; a fresh one each time.
+    """
+
+    def __init__(self, store: Store, term: int) -> None:
+        self.store = store
+        self.term = term
+        self.lock = asyncio.Lock()
+        self.alive: dict[str, HostInfo] = {}
+        self.handles: dict[str, Any] = {}
+        self.leaving: set[str] = set()
+        self.units = Units(store.leases())
+        self.draining = False
+        self.table = Table(term << 32, {}, {})
+        self.news = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def hosts(self) -> list[HostView]:
+        """The hosts as the planner sees them."""
+        return [HostView(name, info.node, draining=name in self.leaving) for name, info in self.alive.items()]
+
+    def take_in(self, heir: str, leases: Sequence[Lease]) -> None:
+        """These are that host's now; tell it."""
+        self.units.learn(leases)
+        self.own(heir, leases)
+
+    async def read(self) -> None:
+        """Go by what the store says, and tell every host what it owns. Raises StoreUnavailable."""
+        self.units.replace(await asyncio.to_thread(self.store.leases))
+        for name in self.alive:
+            self.own(name, self.units.of(name))
+
+    def own(self, name: str, leases: Sequence[Lease]) -> None:
+        """Tell a host what it owns until it has heard it; should it be dead, its watch says so."""
+        self.spawn(self._tell(name, {lease.unit: lease.epoch for lease in leases}))
+
+    async def _tell(self, name: str, epochs: dict[str, int]) -> None:
+        while name in self.alive:
+            try:
+                await self.handles[name].own.remote(epochs, self.term)
+            except ray.exceptions.RayError as error:
+                log.warning("host %s has not heard what it owns: %s", name, type(error).__name__)
+                await asyncio.sleep(RETRY_S)
+            else:
+                return
+
+    def publish(self) -> None:
+        """Make a table of what is known, and wake who waits for one."""
+        hosts = {name: info.address for name, info in self.alive.items()}
+        nodes = {name: info.node for name, info in self.alive.items()}
+        units = {lease.unit: (lease.host, lease.epoch) for lease in self.units.all if lease.host in self.alive}
+        self.table = Table(self.table.version + 1, hosts, units, self.draining, nodes)
+        self.news.set()
+        self.news = asyncio.Event()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Do this beside everything else."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task

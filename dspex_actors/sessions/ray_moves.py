@@ -1,0 +1,185 @@
+"""Planned moves: a living host hands units or sessions over, because of a plan, a request, or its own end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import ray
+
+from dspex_actors.errors import Moved, NoCapacity, SessionBusy, StoreUnavailable
+from dspex_actors.ids import unit_of_session
+from dspex_actors.sessions.handover import Gone
+from dspex_actors.sessions.placement import Drained, Migrated, choose
+from dspex_actors.sessions.planner import HostView
+from dspex_actors.sessions.ray_book import RETRY_S, Book
+from dspex_actors.sessions.units import SESSION, Carry
+from dspex_actors.store.port import Lease
+from supervisors import NodeBeat
+from supervisors.ray_nodes import RayNodes
+
+log = logging.getLogger(__name__)
+
+NODES_S = 0.25
+"""How often to ask the cluster which nodes are draining."""
+STAY_S = 60.0
+"""How long a session that leaves with its host may finish a turn before it is asked again."""
+
+
+class Moves:
+    """Moves what living hosts have. `settle` looks at the whole again, and moves what is still to be moved."""
+
+    def __init__(self, book: Book, settle: Callable[[], Awaitable[None]]) -> None:
+        self._book = book
+        self._settle = settle
+
+    # As the plan says ------------------------------------------------------------------------------------------
+    def begin(self, carry: Carry) -> None:
+        """Have a host hand units over; whatever comes of it, settle."""
+        self._book.units.begin(carry)
+        self._book.spawn(self._carry(carry))
+
+    async def _carry(self, carry: Carry) -> None:
+        try:
+            await self._hand_over(carry)
+            log.info("%s units moved from %s to %s", len(carry.leases), carry.source, carry.target)
+        except (ray.exceptions.RayError, KeyError, Moved, SessionBusy, StoreUnavailable) as error:
+            log.warning("%s did not hand over %s units: %r", carry.source, len(carry.leases), error)
+            await asyncio.sleep(RETRY_S)
+        finally:
+            self._book.units.end(carry)
+        await self._settle()
+
+    async def _hand_over(self, carry: Carry) -> None:
+        book = self._book
+        sessions = [lease for lease in carry.leases if lease.unit.startswith(SESSION)]
+        epochs = {lease.unit: lease.epoch for lease in carry.leases if lease not in sessions}
+        now: list[Lease] = []
+        if epochs:
+            now = await book.handles[carry.source].hand_over.remote(epochs, carry.target, book.term)
+        async with book.lock:
+            book.units.learn(now)
+            book.own(carry.target, [lease for lease in now if lease.host == carry.target])
+            book.publish()
+        for lease in sessions:
+            await self._let_go(lease.unit.removeprefix(SESSION), lease, None, STAY_S)
+        if sessions or len(now) < len(epochs):
+            async with book.lock:
+                await book.read()
+
+    async def hear(self, name: str) -> None:
+        """Sessions that stayed on a host until their turn had ended go home of themselves: the store says which."""
+        seen, book = 0, self._book
+        while name in book.alive:
+            try:
+                seen = await book.handles[name].news.remote(seen)
+                async with book.lock:
+                    await book.read()
+                    book.publish()
+            except (ray.exceptions.RayError, KeyError, StoreUnavailable):
+                await asyncio.sleep(RETRY_S)
+
+    # One session -----------------------------------------------------------------------------------------------
+    async def migrate(self, uid: str, shard: int, host: str | None, patience_s: float) -> Migrated:
+        """See `PlacementActor.migrate`."""
+        book, source = self._book, ""
+        until = time.monotonic() + patience_s
+        while True:
+            lease = book.units.of_session(uid, shard)
+            if lease is None or lease.host not in book.alive:
+                await self._news_before(until)
+                continue
+            source = source or lease.host
+            target = choose(host, lease.host, [self._weighed(view) for view in book.hosts()])
+            home = book.units.home(shard) == target
+            try:
+                gone = await self._let_go(uid, lease, None if home else target, until - time.monotonic())
+            except (ray.exceptions.RayError, Moved, KeyError) as error:
+                if isinstance(error, SessionBusy):
+                    raise
+                await self._lost_track(until)
+                continue
+            pause_s = await self._arrived(uid, gone)
+            if home if gone.lease is None else gone.lease.host == target:
+                return Migrated(source, target, round(pause_s * 1000, 3))
+
+    def _weighed(self, view: HostView) -> HostView:
+        return replace(view, load=len(self._book.units.of(view.name)))
+
+    async def _lost_track(self, until: float) -> None:
+        """Its host is lost, or it has moved of itself: go by what is true now."""
+        await asyncio.sleep(RETRY_S)
+        if time.monotonic() > until:
+            raise _nowhere()
+        with contextlib.suppress(StoreUnavailable):
+            async with self._book.lock:
+                await self._book.read()
+
+    async def _arrived(self, uid: str, gone: Gone) -> float:
+        """Tell its new host and the routers; gives how long it took no turns."""
+        began = time.monotonic()
+        async with self._book.lock:
+            if gone.lease is None:
+                self._book.units.forget(unit_of_session(uid))
+            else:
+                self._book.take_in(gone.lease.host, [gone.lease])
+            self._book.publish()
+        return gone.pause_s + time.monotonic() - began
+
+    async def _let_go(self, uid: str, lease: Lease, host: str | None, patience_s: float) -> Gone:
+        handle = self._book.handles[lease.host]
+        gone: Gone = await handle.let_go.remote(uid, lease, host, max(0.0, patience_s), self._book.term)
+        return gone
+
+    async def _news_before(self, until: float) -> None:
+        try:
+            async with asyncio.timeout(max(0.0, until - time.monotonic())):
+                await self._book.news.wait()
+        except TimeoutError:
+            raise _nowhere() from None
+
+    # A whole host ----------------------------------------------------------------------------------------------
+    async def drain(self, name: str, timeout_s: float) -> Drained:
+        """See `PlacementActor.drain_host`."""
+        book = self._book
+        choose(name, "", [replace(view, draining=False) for view in book.hosts()])
+        choose(None, name, book.hosts())
+        units, done = len(book.units.of(name)), self.begin_drain(name)
+        await asyncio.wait([done], timeout=timeout_s)
+        left = len(book.units.of(name)) if name in book.alive else 0
+        return Drained(name, units - left, left, done.done())
+
+    def begin_drain(self, name: str) -> asyncio.Task[None]:
+        """Let a host give away all it has, then end."""
+        self._book.leaving.add(name)
+        return self._book.spawn(self._retire(name))
+
+    async def _retire(self, name: str) -> None:
+        book = self._book
+        with contextlib.suppress(ray.exceptions.RayError, KeyError):
+            await book.handles[name].begin_drain.remote(book.term)
+            await self._settle()
+            while name in book.alive and book.units.of(name):
+                await book.news.wait()
+            log.info("host %s has given everything away", name)
+            await book.handles[name].retire.remote(book.term)
+
+    async def follow_nodes(self) -> None:
+        """Hosts on a node that is about to go give all they have away, as soon as the cluster says so."""
+        nodes, book = RayNodes(NodeBeat()), self._book
+        while True:
+            with contextlib.suppress(ConnectionError):
+                draining = await nodes.draining()
+                for name, info in list(book.alive.items()):
+                    if info.node in draining and name not in book.leaving:
+                        log.warning("host %s leaves its node, which is draining", name)
+                        self.begin_drain(name)
+            await asyncio.sleep(NODES_S)
+
+
+def _nowhere() -> NoCapacity:
+    return NoCapacity("No host serves this session at the moment. Try again.", retry_after_s=1)
