@@ -27,6 +27,8 @@ class Settings(BaseSettings):
     )
     hosts: int = Field(default=1, ge=1, le=64, description="hosts that own sessions")
     standby: int = Field(default=1, ge=0, le=64, description="warm hosts that take over")
+    session_idle_s: float = Field(default=900.0, gt=0, description="idle seconds after which a session leaves memory")
+    sessions_in_memory: int = Field(default=10_000, ge=1, description="sessions that a host keeps in memory at most")
     lm: str = Field(default="mock", description="a DSPy model name, or mock?latency_s=0.1&fail=0.01")
     lm_api_base: str | None = Field(default=None, description="base address of the model's API")
     lm_api_key: SecretStr | None = Field(default=None, description="key of the model's API")

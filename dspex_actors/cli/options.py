@@ -18,6 +18,10 @@ Port = Annotated[int | None, typer.Option(help="Port that the HTTP front listens
 StoreUrl = Annotated[str | None, typer.Option(help="SQLAlchemy address of the store.")]
 Hosts = Annotated[int | None, typer.Option(help="Hosts that own sessions.")]
 Standby = Annotated[int | None, typer.Option(help="Warm hosts that take over.")]
+SessionIdle = Annotated[
+    float | None, typer.Option("--session-idle-s", help="Idle seconds after which a session leaves memory.")
+]
+SessionsInMemory = Annotated[int | None, typer.Option(help="Sessions that a host keeps in memory at most.")]
 Lm = Annotated[str | None, typer.Option(help="A DSPy model name, or mock?latency_s=0.1&fail=0.01.")]
 LmApiBase = Annotated[str | None, typer.Option(help="Base address of the model's API.")]
 ProgramPackages = Annotated[

@@ -79,6 +79,7 @@ class Activation:
     runs: dict[int, Run] = field(default_factory=dict)
     log: TokenLog | None = None
     cancels: dict[str, Cancellation] = field(default_factory=dict)
+    used_s: float = 0.0
     held: list[Event] | None = None
     """How runs ended while a handover is under way."""
     changed: asyncio.Event | None = None
@@ -93,6 +94,11 @@ class Activation:
     def is_committing(self) -> bool:
         """Whether a turn is being committed."""
         return self.session is not None and self.session.current is not None and self.session.current.entry is not None
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing of it is under way: it may leave memory, and nobody notices."""
+        return self.session is not None and not (self.runs or self.timers or self.session.in_flight)
 
     def retag(self, own: Lease) -> None:
         """Go on under another lease of the same owner; nothing may be on its way to be committed."""

@@ -52,6 +52,7 @@ from dspex_actors.sessions.inbox import Inbox
 from dspex_actors.sessions.intake import Intake
 from dspex_actors.sessions.journal import JournalWriter
 from dspex_actors.sessions.load import Load
+from dspex_actors.sessions.memory_room import MemoryRoom, Room
 from dspex_actors.sessions.runner import Outcome, Run, Runner
 from dspex_actors.sessions.session import Session, Turn, unknown
 from dspex_actors.sessions.tenure import Tenure
@@ -74,7 +75,9 @@ class Host:
     it is to use; all methods are called there.
     """
 
-    def __init__(self, name: str, store: Store, programs: Programs, clock: Clock | None = None) -> None:
+    def __init__(
+        self, name: str, store: Store, programs: Programs, clock: Clock | None = None, room: Room | None = None
+    ) -> None:
         self.name = name
         self._clock = clock or SystemClock()
         self._loop = asyncio.get_running_loop()
@@ -84,7 +87,8 @@ class Host:
         self._waker = Waker(store, programs, self._inbox, self._activated)
         self._guards = Guards(self._clock)
         self._tenure = Tenure(self._loop, self._deliver, lambda waiter: self._refuse(waiter, moved()), self._release)
-        self._active: dict[str, Activation] = {}
+        self._room = MemoryRoom(self._loop, room or Room(), lambda idle: self._handle(idle, Release()))
+        self._active = self._room.active
         self._handover = Handover(store, self._tenure, self._active, self._handle)
         self._owner: dict[Waiter, Activation | None] = {}
         self._intake = Intake[Coming](
@@ -194,6 +198,7 @@ class Host:
         except DspexError as error:
             self._refuse(waiter, error)
             return
+        self._room.used(activation)
         activation.timers[waiter] = self._loop.call_later(left, self._expire, activation, waiter)
         self._owner[waiter] = activation
         arrive = Arrive(
@@ -385,6 +390,7 @@ class Host:
         """Stop at once: what runs is abandoned, what is queued for commit is written."""
         self._draining = True
         self._handover.close()
+        self._room.close()
         await asyncio.to_thread(self._journal.close)
         await asyncio.to_thread(self._runner.close)
         self._waker.close()

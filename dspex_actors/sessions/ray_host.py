@@ -25,6 +25,7 @@ from dspex_actors.sessions.handover import Gone
 from dspex_actors.sessions.host import Host
 from dspex_actors.sessions.keep import keep_what_is_here
 from dspex_actors.sessions.load import Load
+from dspex_actors.sessions.memory_room import Room
 from dspex_actors.sessions.placement import HostInfo, lifeline_of
 from dspex_actors.sessions.ray_placement import placement_handle
 from dspex_actors.sessions.server import HostServer
@@ -173,8 +174,10 @@ class HostActor:
         prepare(programs, store)
         address = socket_path(settings, self._name)
 
+        room = Room(settings.session_idle_s, settings.sessions_in_memory)
+
         async def listen() -> None:
-            self._host = Host(self._name, store, programs)
+            self._host = Host(self._name, store, programs, room=room)
             self._server = HostServer(self._host, store.store_id, store.stream_key)
             await self._server.listen(address)
 
