@@ -162,10 +162,10 @@ def _begin(cluster: Cluster, givers: list[tuple[int, int, Host]], taker: Host, m
 def _fill(
     cluster: Cluster, givers: list[tuple[int, int, Host]], takers: list[tuple[int, int, Host]], mean: int
 ) -> None:
-    """One more for the host that needs it most, if a shard of the fullest brings both nearer to the mean."""
+    """One more for the host that needs it most, if that leaves it with less than the fullest had."""
     giver, taker = givers[0][2], takers[0][2]
     need = min(giver.load - mean, mean - taker.load)
-    index = _fitting(giver, 1, need, 2 * need)
+    index = _fitting(giver, 1, need, giver.load - taker.load)
     if index is None:
         heapq.heappop(givers)
         return
