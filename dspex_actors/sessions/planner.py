@@ -127,7 +127,6 @@ def _isolate(cluster: Cluster, units: list[tuple[int, str]], standbys: Standbys)
         heir = standbys.take(to_own=False)
         if heir is None:
             return
-        heir.apart = True
         cluster.give(entry, heir)
 
 

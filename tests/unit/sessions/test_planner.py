@@ -83,6 +83,13 @@ def test_the_standby_that_becomes_an_owner_is_on_the_node_with_the_fewest() -> N
     assert set(after.owners.values()) == {"owner-0", "owner-1", "owner-2", "third", "second"}
 
 
+def test_the_next_standby_is_on_another_node() -> None:
+    """Who has become an owner in the same plan counts as one."""
+    hosts = [HostView("a", "north"), HostView("b", "south"), HostView("c", "south"), HostView("d", "east")]
+    cluster = Cluster(hosts, {f"shard:{n}": "a" for n in range(90)}, 3)
+    assert {move.target for move in cluster.plan()} == {"b", "d"}
+
+
 def test_a_small_imbalance_moves_nothing() -> None:
     """A tenth more than the mean is no reason to make sessions wait."""
     owners = {f"shard:{n}": "a" if n < 110 else "b" for n in range(200)}
@@ -103,6 +110,35 @@ def test_one_hot_shard_does_not_clear_its_host_of_idle_ones() -> None:
     owners = {f"shard:{n}": "a" if n < 50 else "b" for n in range(100)}
     weights = {f"shard:{n}": 0.001 for n in range(100)} | {"shard:7": 10.0, "shard:70": 1.0}
     assert Cluster([HostView("a"), HostView("b")], owners, 2, weights).plan() == []
+
+
+def test_heavy_shards_move_rather_than_many_light_ones() -> None:
+    """Light ones only make up what is left to the mean."""
+    weights = {f"shard:{n}": 10.0 if n < 10 else 0.1 for n in range(110)}
+    cluster = Cluster([HostView("a"), HostView("b")], dict.fromkeys(weights, "a"), 2, weights)
+    assert Counter(weights[move.unit] for move in cluster.plan()) == {10.0: 5, 0.1: 50}
+
+
+def test_what_is_lost_is_dealt_out_the_heaviest_first() -> None:
+    """So that the light ones fill the gaps."""
+    weights = {"shard:0": 20.0, "shard:1": 20.0, "shard:2": 1.0, "shard:3": 1.0, "shard:4": 2.0}
+    owners = dict.fromkeys(weights, "dead") | {"shard:0": "a", "shard:1": "b"}
+    cluster = Cluster([HostView("a"), HostView("b")], owners, 2, weights)
+    after = cluster.after(cluster.plan())
+    assert (after.load("a"), after.load("b")) == (22.0, 22.0)
+
+
+def test_a_host_whose_only_shard_is_pinned_is_an_owner_and_keeps_it() -> None:
+    """It gets others when it has least to do."""
+    owners = {f"shard:{n}": "a" if n == 0 else "b" for n in range(10)}
+    moves = Cluster([HostView("a"), HostView("b")], owners, 2, pins={"shard:0": "a"}).plan()
+    assert [(move.source, move.target) for move in moves] == [("b", "a")] * 4
+
+
+def test_what_a_host_has_to_do_beside_its_units_counts() -> None:
+    """It gets fewer shards for it."""
+    hosts = [HostView("a"), HostView("b", load=4.0)]
+    assert len(Cluster(hosts, {f"shard:{n}": "a" for n in range(10)}, 2).plan()) == 3
 
 
 def test_idle_shards_are_spread_by_number() -> None:

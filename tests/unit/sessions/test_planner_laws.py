@@ -31,7 +31,19 @@ def clusters(draw: st.DrawFn, weighted: bool = True, pinned: bool = True) -> Clu
     return Cluster(hosts, owners, draw(st.integers(0, 6)), weights, pins, dedicated)
 
 
+OVERSHOT = {"shard:0": 5.0, "shard:1": 4.9, "shard:2": 1.0, "shard:3": 1.0, "shard:4": 1.0}
+"""The first two on one host, the others on another: a heavy shard goes one way, then a light one the other."""
+
+
 @given(clusters())
+@example(
+    Cluster(
+        [HostView("host-0"), HostView("host-1")],
+        {unit: "host-0" if weight > 1 else "host-1" for unit, weight in OVERSHOT.items()},
+        2,
+        OVERSHOT,
+    )
+)
 def test_what_has_been_carried_out_leaves_nothing_to_do(cluster: Cluster) -> None:
     """Planning again moves nothing: no unit travels for ever."""
     assert cluster.after(cluster.plan()).plan() == []
