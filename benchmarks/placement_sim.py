@@ -200,7 +200,7 @@ def table(title: str, first: str, rows: list[tuple[str, Figures]]) -> Table:
     shown = Table(title=f"{title}: shards moved | max/mean load")
     headings = (first, "must move", "planner", "at best", "to hosts", "plan ms", *PLACINGS)
     for heading in headings:
-        shown.add_column(heading, justify="right")
+        shown.add_column(heading, justify="right", no_wrap=True)
     for name, figures in rows:
         formulas = [f"{moved:.1%} | {most:.2f}" for moved, most in figures.formulas.values()]
         shown.add_row(
@@ -228,7 +228,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, default=None, help="where the JSON goes instead of benchmarks/results/")
     chosen = parser.parse_args()
-    facts, console = machine.describe(), Console(width=120)
+    facts, console = machine.describe(), Console(width=140)
     found = [simulate(shards, skew, chosen) for shards in chosen.shards for skew in chosen.skew]
     console.print(f"{chosen.sessions:,} sessions, {NODE} hosts a node, seed {chosen.seed}")
     for each in found:

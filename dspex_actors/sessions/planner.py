@@ -27,6 +27,9 @@ PERMILLE_LOW = 1050
 WORTH = 10
 """A shard is worth a move to balance loads if ten times as many of its weight as the host has would make up for its
 surplus: one hot shard is no reason to clear its host of idle ones."""
+PERMILLE_OF_GAP = 800
+"""Nor does a shard above that share of two hosts' difference move: where hosts have few shards it would only swap their
+roles."""
 _NOTHING: Mapping[str, float] = MappingProxyType({})
 _NO_PINS: Mapping[str, str] = MappingProxyType({})
 _weight = itemgetter(0)
@@ -173,8 +176,8 @@ def _fill(
     heapq.heapreplace(takers, (taker.load, taker.rank, taker))
 
 
-def _fitting(giver: Host, least: int, best: int, limit: int) -> int | None:
-    """The place of the heaviest shard up to `best`, else of the lightest above it; from `least` to below `limit`."""
+def _fitting(giver: Host, least: int, best: int, gap: int) -> int | None:
+    """The place of the heaviest shard up to `best`, else of the lightest above that is well below the difference."""
     if giver.spare < 1:
         return None
     shards = giver.ordered()
@@ -182,7 +185,7 @@ def _fitting(giver: Host, least: int, best: int, limit: int) -> int | None:
     if below and shards[below - 1][0] >= least:
         return below - 1
     above = bisect_left(shards, least, lo=below, key=_weight)
-    return above if above < len(shards) and shards[above][0] < limit else None
+    return above if above < len(shards) and shards[above][0] * 1000 <= gap * PERMILLE_OF_GAP else None
 
 
 def _balance(cluster: Cluster) -> None:

@@ -141,6 +141,13 @@ def test_what_a_host_has_to_do_beside_its_units_counts() -> None:
     assert len(Cluster(hosts, {f"shard:{n}": "a" for n in range(10)}, 2).plan()) == 3
 
 
+def test_where_hosts_have_one_shard_or_two_none_moves_to_swap_their_roles() -> None:
+    """Somebody has two, whoever it is."""
+    owners = {"shard:0": "a", "shard:1": "a", "shard:2": "b", "shard:3": "c"}
+    weights = {"shard:0": 1.0, "shard:1": 1.0, "shard:2": 0.99, "shard:3": 0.9}
+    assert Cluster([HostView("a"), HostView("b"), HostView("c")], owners, 3, weights).plan() == []
+
+
 def test_idle_shards_are_spread_by_number() -> None:
     """Without any load there is nothing else to go by."""
     cluster = replace(even(1, 100, standbys=1), wanted=2)
