@@ -112,6 +112,16 @@ def test_one_hot_shard_does_not_clear_its_host_of_idle_ones() -> None:
     assert Cluster([HostView("a"), HostView("b")], owners, 2, weights).plan() == []
 
 
+def test_a_host_with_one_hot_shard_gives_away_the_rest_while_that_is_something() -> None:
+    """All but what nobody can measure: under a twentieth of a mean."""
+    weights = {f"shard:{n}": 0.01 for n in range(100)} | {"shard:7": 10.0, "shard:70": 1.0}
+    owners = {unit: "b" if unit == "shard:70" else "a" for unit in weights}
+    cluster = Cluster([HostView("a"), HostView("b"), HostView("c")], owners | {"shard:200": "c"}, 3, weights)
+    after = cluster.after(cluster.plan())
+    assert "shard:7" in after.shards_of("a")
+    assert 10.1 < after.load("a") < 10.01 + 13 / 3 / 20
+
+
 def test_heavy_shards_move_rather_than_many_light_ones() -> None:
     """Light ones only make up what is left to the mean."""
     weights = {f"shard:{n}": 10.0 if n < 10 else 0.1 for n in range(110)}
