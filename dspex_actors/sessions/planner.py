@@ -51,7 +51,7 @@ def plan_moves(
         hosts: Those that live; their order breaks ties.
         owners: Host by unit as the leases say, dead hosts included.
         wanted: How many hosts shall own shards, at least one; the others are standbys.
-        weights: Load by unit, 1 for those that are missing.
+        weights: Load by unit, 0 or more; 1 for those that are missing.
         pins: By unit the host that it must be on while that lives and is not draining.
         dedicated: Sessions that share a host with nobody. What is left of theirs goes to an empty dedicated host or a
             standby, which is dedicated from then on; while there is none, it waits.

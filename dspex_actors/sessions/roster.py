@@ -9,6 +9,7 @@ import heapq
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import NamedTuple
 
 GRAIN = 1_000_000_000
@@ -141,14 +142,14 @@ class Cluster:
         }
         for unit, name in owners.items():
             host = self.hosts.get(name) or self._dead(name)
-            weight = max(1, round(weights[unit] * GRAIN)) if unit in weights else GRAIN
+            weight = int(weights.get(unit, 1.0) * GRAIN) or 1
             if unit in pins or unit.startswith(SESSION):
                 self._fix(unit, weight, host, pins.get(unit))
             else:
                 host.shards.append((weight, unit))
-                host.load += weight
-                host.movable += weight
         for host in self.hosts.values():
+            host.movable = sum(map(itemgetter(0), host.shards))
+            host.load += host.movable
             host.apart = host.apart or (bool(host.fixed) and not host.owns_shards)
 
     def _dead(self, name: str) -> Host:
@@ -164,12 +165,11 @@ class Cluster:
             if home is not host:
                 self._now[unit] = home.view.name
             host = home
-        host.load += weight
         if shard and not held:
             host.shards.append((weight, unit))
-            host.movable += weight
             return
         host.fixed.append((weight, unit))
+        host.load += weight
         host.anchored += shard
 
     def owners(self) -> list[Host]:
