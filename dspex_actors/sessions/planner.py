@@ -11,7 +11,7 @@ or because they were pinned to it, and gets no shards; who is *leaving* is dead 
 from __future__ import annotations
 
 import heapq
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from operator import itemgetter
 from types import MappingProxyType
@@ -24,9 +24,12 @@ PERMILLE_HIGH = 1100
 """A host with more than this, of a mean of 1,000, gives shards away."""
 PERMILLE_LOW = 1050
 """It stops when it has no more than this: what has been balanced may then change a little before anything moves."""
-WORTH = 10
-"""A shard is worth a move to balance loads if ten times as many of its weight as the host has would make up for its
-surplus: one hot shard is no reason to clear its host of idle ones."""
+PERMILLE_LIGHT = 50
+"""All shards of a host but the heaviest stay if together they are less: a hot one is no reason to clear its host of
+idle ones."""
+PERMILLE_OF_GAP = 800
+"""Nor does a shard above that share of two hosts' difference move: where hosts have few shards it would only swap their
+roles."""
 _NOTHING: Mapping[str, float] = MappingProxyType({})
 _NO_PINS: Mapping[str, str] = MappingProxyType({})
 _weight = itemgetter(0)
@@ -48,7 +51,7 @@ def plan_moves(
         hosts: Those that live; their order breaks ties.
         owners: Host by unit as the leases say, dead hosts included.
         wanted: How many hosts shall own shards, at least one; the others are standbys.
-        weights: Load by unit, 1 for those that are missing.
+        weights: Load by unit, 0 or more; 1 for those that are missing.
         pins: By unit the host that it must be on while that lives and is not draining.
         dedicated: Sessions that share a host with nobody. What is left of theirs goes to an empty dedicated host or a
             standby, which is dedicated from then on; while there is none, it waits.
@@ -127,7 +130,6 @@ def _isolate(cluster: Cluster, units: list[tuple[int, str]], standbys: Standbys)
         heir = standbys.take(to_own=False)
         if heir is None:
             return
-        heir.apart = True
         cluster.give(entry, heir)
 
 
@@ -162,10 +164,10 @@ def _begin(cluster: Cluster, givers: list[tuple[int, int, Host]], taker: Host, m
 def _fill(
     cluster: Cluster, givers: list[tuple[int, int, Host]], takers: list[tuple[int, int, Host]], mean: int
 ) -> None:
-    """One more for the host that needs it most, if a shard of the fullest brings both nearer to the mean."""
+    """One more for the host that needs it most, if that leaves it with less than the fullest had."""
     giver, taker = givers[0][2], takers[0][2]
     need = min(giver.load - mean, mean - taker.load)
-    index = _fitting(giver, 1, need, 2 * need)
+    index = _fitting(giver, 0, need, giver.load - taker.load)
     if index is None:
         heapq.heappop(givers)
         return
@@ -174,16 +176,15 @@ def _fill(
     heapq.heapreplace(takers, (taker.load, taker.rank, taker))
 
 
-def _fitting(giver: Host, least: int, best: int, limit: int) -> int | None:
-    """The place of the heaviest shard up to `best`, else of the lightest above it; from `least` to below `limit`."""
+def _fitting(giver: Host, first: int, best: int, gap: int) -> int | None:
+    """The place, from `first` on, of the heaviest shard up to `best`, else of the next if well below the difference."""
     if giver.spare < 1:
         return None
     shards = giver.ordered()
-    below = bisect_right(shards, best, key=_weight)
-    if below and shards[below - 1][0] >= least:
-        return below - 1
-    above = bisect_left(shards, least, lo=below, key=_weight)
-    return above if above < len(shards) and shards[above][0] < limit else None
+    above = bisect_right(shards, best, lo=first, key=_weight)
+    if above > first:
+        return above - 1
+    return above if above < len(shards) and shards[above][0] * 1000 <= gap * PERMILLE_OF_GAP else None
 
 
 def _balance(cluster: Cluster) -> None:
@@ -214,9 +215,10 @@ def _relieve(cluster: Cluster, giver: Host, takers: list[tuple[int, int, Host]],
     """Move the shard that suits best to the host with the least to do, if there is one."""
     while takers[0][0] != takers[0][2].load:
         heapq.heappop(takers)  # its load has changed since
-    taker, surplus = takers[0][2], giver.load - mean
-    least = -(-surplus // (WORTH * max(1, len(giver.shards))))
-    index = _fitting(giver, least, min(surplus, mean - taker.load), giver.load - taker.load)
+    taker, shards = takers[0][2], giver.ordered()
+    light = giver.movable - shards[-1][0] if shards else 0
+    first = 0 if light * 1000 >= mean * PERMILLE_LIGHT else max(0, len(shards) - 1)
+    index = _fitting(giver, first, min(giver.load - mean, mean - taker.load), giver.load - taker.load)
     if index is None:
         return None
     cluster.shift(giver, index, taker)

@@ -9,6 +9,7 @@ import heapq
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import NamedTuple
 
 GRAIN = 1_000_000_000
@@ -43,12 +44,21 @@ class Move(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Host:
-    """A host in the making of a plan. `shards` may move, (weight, unit) each; `fixed` only leave with all the rest."""
+    """A host in the making of a plan.
+
+    Attributes:
+        load: Of all that it has; `movable`: of its `shards`.
+        shards: Those that may move, (weight, unit) each.
+        fixed: What only leaves with all the rest: sessions, and `anchored` shards, which are pinned to it.
+        apart: It gets no shards.
+        in_order: Whether the shards are sorted.
+    """
 
     view: HostView
     rank: int
     living: bool = True
     load: int = 0
+    movable: int = 0
     shards: list[tuple[int, str]] = field(default_factory=list)
     fixed: list[tuple[int, str]] = field(default_factory=list)
     anchored: int = 0
@@ -132,13 +142,14 @@ class Cluster:
         }
         for unit, name in owners.items():
             host = self.hosts.get(name) or self._dead(name)
-            weight = max(1, round(weights[unit] * GRAIN)) if unit in weights else GRAIN
+            weight = int(weights.get(unit, 1.0) * GRAIN) or 1
             if unit in pins or unit.startswith(SESSION):
                 self._fix(unit, weight, host, pins.get(unit))
             else:
                 host.shards.append((weight, unit))
-                host.load += weight
         for host in self.hosts.values():
+            host.movable = sum(map(itemgetter(0), host.shards))
+            host.load += host.movable
             host.apart = host.apart or (bool(host.fixed) and not host.owns_shards)
 
     def _dead(self, name: str) -> Host:
@@ -154,9 +165,12 @@ class Cluster:
             if home is not host:
                 self._now[unit] = home.view.name
             host = home
+        if shard and not held:
+            host.shards.append((weight, unit))
+            return
+        host.fixed.append((weight, unit))
         host.load += weight
-        (host.shards if shard and not held else host.fixed).append((weight, unit))
-        host.anchored += shard and held
+        host.anchored += shard
 
     def owners(self) -> list[Host]:
         """Hosts that have shards, and stay."""
@@ -169,6 +183,7 @@ class Cluster:
             target.fixed.append(entry)
         else:
             target.shards.append(entry)
+            target.movable += weight
             target.in_order = False
         target.load += weight
         self._now[unit] = target.view.name
@@ -177,6 +192,7 @@ class Cluster:
         """Move a shard by its place in `source.ordered()`."""
         entry = source.shards.pop(index)
         source.load -= entry[0]
+        source.movable -= entry[0]
         self.give(entry, target)
 
     def moves(self) -> list[Move]:
