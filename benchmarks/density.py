@@ -30,6 +30,7 @@ from dspex_actors.resources.program import ProgramSpec
 from dspex_actors.resources.session import SessionSpec
 from dspex_actors.resources.turn import TurnRequest
 from dspex_actors.sessions.host import Host
+from dspex_actors.sessions.limits import HostLimits
 from dspex_actors.sessions.memory_room import Room
 from dspex_actors.sessions.runtime import SessionRuntime
 from dspex_actors.store import Page, Store, open_store
@@ -93,7 +94,7 @@ async def hosting(url: str, room: Room) -> AsyncIterator[tuple[Host, SessionRunt
     """One host in this process."""
     store, models = open_store(url), Models("mock", None, None)
     programs = Programs(models, ())
-    host = Host("density", store, programs, room=room)
+    host = Host("density", store, programs, limits=HostLimits(room))
     local = LocalTurns(host)
     local.take(store)
     runtime = SessionRuntime(store, local, programs, models, LocalOperations(host))

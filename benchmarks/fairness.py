@@ -152,7 +152,7 @@ async def measure(lm: str, chosen: argparse.Namespace) -> dict[str, list[Round]]
         sessions = [await _opened(runtime, f"paced-{number}") for number in range(chosen.sessions)]
         await _opened(runtime, "flood")
         record = store.get_session(TENANT, "flood")
-        flood = Flood(host, record, turns.place(record.unit).epoch, chosen.flood)
+        flood = Flood(host, record, turns.place(record).epoch, chosen.flood)
         found: dict[str, list[Round]] = {"alone": [], "flood": []}
         await paced(sessions, chosen.rate, 1.0)  # warm
         keep_what_is_here()  # as in a host's process
@@ -190,7 +190,7 @@ async def _opened(runtime: SessionRuntime, session_id: str) -> LocalSession:
 
 def middle(rounds: list[Round], name: str) -> float:
     """The median of a figure over the rounds."""
-    return statistics.median(getattr(each, name) for each in rounds)
+    return float(statistics.median(getattr(each, name) for each in rounds))
 
 
 def main() -> None:

@@ -29,6 +29,15 @@ class Settings(BaseSettings):
     standby: int = Field(default=1, ge=0, le=64, description="warm hosts that take over")
     session_idle_s: float = Field(default=900.0, gt=0, description="idle seconds after which a session leaves memory")
     sessions_in_memory: int = Field(default=10_000, ge=1, description="sessions that a host keeps in memory at most")
+    program_loop_s: float = Field(
+        default=1.0, gt=0.1, description="seconds that an async program may keep its event loop before it is stopped"
+    )
+    program_cpu_s: float = Field(default=60.0, gt=0, description="seconds of CPU that a sync program may use in a turn")
+    host_max_memory_mb: int | None = Field(
+        default=None, ge=100, description="megabytes of its own at which a host is replaced"
+    )
+    host_max_turns: int | None = Field(default=None, ge=1, description="turns after which a host is replaced")
+    host_max_age_s: float | None = Field(default=None, gt=0, description="seconds after which a host is replaced")
     lm: str = Field(default="mock", description="a DSPy model name, or mock?latency_s=0.1&fail=0.01")
     lm_api_base: str | None = Field(default=None, description="base address of the model's API")
     lm_api_key: SecretStr | None = Field(default=None, description="key of the model's API")

@@ -22,6 +22,18 @@ SessionIdle = Annotated[
     float | None, typer.Option("--session-idle-s", help="Idle seconds after which a session leaves memory.")
 ]
 SessionsInMemory = Annotated[int | None, typer.Option(help="Sessions that a host keeps in memory at most.")]
+ProgramLoop = Annotated[
+    float | None,
+    typer.Option("--program-loop-s", help="Seconds that an async program may keep its event loop."),
+]
+ProgramCpu = Annotated[
+    float | None, typer.Option("--program-cpu-s", help="Seconds of CPU that a sync program may use in a turn.")
+]
+HostMaxMemory = Annotated[
+    int | None, typer.Option("--host-max-memory-mb", help="Megabytes of its own at which a host is replaced.")
+]
+HostMaxTurns = Annotated[int | None, typer.Option(help="Turns after which a host is replaced.")]
+HostMaxAge = Annotated[float | None, typer.Option("--host-max-age-s", help="Seconds after which a host is replaced.")]
 Lm = Annotated[str | None, typer.Option(help="A DSPy model name, or mock?latency_s=0.1&fail=0.01.")]
 LmApiBase = Annotated[str | None, typer.Option(help="Base address of the model's API.")]
 ProgramPackages = Annotated[

@@ -19,10 +19,10 @@ import psutil
 
 from dspex_actors.clock import Clock, SystemClock
 from dspex_actors.errors import Cancelled, DeadlineExceeded, Draining, DspexError, Internal, Moved, OutcomeUnknown
-from dspex_actors.programs.call import ProgramCall
 from dspex_actors.resources.journal import Entry, Verdict
 from dspex_actors.resources.turn import Cancellation
-from dspex_actors.sessions.activation import Activation, Ask, Coming, TokenLog, checked_inputs, moved, status_of
+from dspex_actors.sessions.activation import Activation, Ask, Coming, checked_inputs, moved, status_of
+from dspex_actors.sessions.attempts import Attempts
 from dspex_actors.sessions.cancelling import cancel
 from dspex_actors.sessions.events import (
     Abort,
@@ -35,7 +35,6 @@ from dspex_actors.sessions.events import (
     Leave,
     Look,
     Looked,
-    Raised,
     Ran,
     Recall,
     Record,
@@ -51,12 +50,13 @@ from dspex_actors.sessions.handover import Handover
 from dspex_actors.sessions.inbox import Inbox
 from dspex_actors.sessions.intake import Intake
 from dspex_actors.sessions.journal import JournalWriter
+from dspex_actors.sessions.limits import HostLimits
 from dspex_actors.sessions.load import Load
-from dspex_actors.sessions.memory_room import MemoryRoom, Room
-from dspex_actors.sessions.runner import Outcome, Run, Runner
+from dspex_actors.sessions.memory_room import MemoryRoom
 from dspex_actors.sessions.session import Session, Turn, unknown
 from dspex_actors.sessions.tenure import Tenure
 from dspex_actors.sessions.waker import Found, Waker
+from dspex_actors.sessions.wear import Wear
 from dspex_actors.store.port import Lease, Store
 from supervisors import Exit
 
@@ -76,19 +76,23 @@ class Host:
     """
 
     def __init__(
-        self, name: str, store: Store, programs: Programs, clock: Clock | None = None, room: Room | None = None
+        self, name: str, store: Store, programs: Programs, clock: Clock | None = None, limits: HostLimits | None = None
     ) -> None:
         self.name = name
+        limits = limits or HostLimits()
         self._clock = clock or SystemClock()
         self._loop = asyncio.get_running_loop()
         self._inbox: Inbox[Callable[[], None]] = Inbox(self._loop, lambda call: call())
-        self._runner = Runner()
         self._journal = JournalWriter(store, self._clock, self._on_verdict, self._on_stall)
         self._waker = Waker(store, programs, self._inbox, self._activated)
         self._guards = Guards(self._clock)
         self._tenure = Tenure(self._loop, self._deliver, lambda waiter: self._refuse(waiter, moved()), self._release)
-        self._room = MemoryRoom(self._loop, room or Room(), lambda idle: self._handle(idle, Release()))
+        self._room = MemoryRoom(self._loop, limits.room, lambda idle: self._handle(idle, Release()))
         self._active = self._room.active
+        self.wear = Wear(limits.wear, self._clock.monotonic_s, self._own_bytes)
+        self._attempts = Attempts(
+            self._inbox, self._clock, self._active.values, self._handle, self.wear, limits.programs
+        )
         self._handover = Handover(store, self._tenure, self._active, self._handle)
         self._owner: dict[Waiter, Activation | None] = {}
         self._intake = Intake[Coming](
@@ -238,7 +242,7 @@ class Host:
             case Reply(waiter, answer):
                 self._reply(activation, waiter, answer, False)
             case Start():
-                self._start(activation, effect)
+                self._attempts.start(activation, effect)
             case Commit(entry):
                 activation.log = None
                 self._journal.commit(entry)
@@ -251,8 +255,7 @@ class Host:
             case Look():
                 self._waker.look(session, effect, self._clock, partial(self._handle, activation))
             case Abort(token):
-                if token in activation.runs:
-                    self._runner.abort(activation.runs[token])
+                self._attempts.abort(activation, token)
             case Stop():
                 self._forget(activation)
 
@@ -265,52 +268,6 @@ class Host:
             waiter.reply(answer, replayed)
         else:
             waiter.fail(answer)
-
-    def _start(self, activation: Activation, effect: Start) -> None:
-        session, program = activation.session, activation.program
-        assert session is not None
-        assert session.current is not None
-        assert program is not None
-        activation.log = TokenLog(effect.attempt)
-        streams = False
-        for waiter in session.current.waiters:
-            if waiter.streams:
-                streams = True
-                waiter.started(effect.attempt)
-        token = effect.token
-
-        def on_token(name: str, delta: str) -> None:
-            self._inbox.put(lambda: self._stream(activation, token, name, delta))
-
-        def done(outcome: Outcome) -> None:
-            self._inbox.put(lambda: self._finished(activation, token, outcome))
-
-        call = ProgramCall(
-            inputs=effect.inputs, history=effect.history,
-            lm=session.record.lm, turn_id=effect.turn_id, session_id=session.record.id, attempt=effect.attempt,
-            on_token=on_token if streams else None, deadline_s=None,
-        )  # fmt: skip
-        activation.runs[token] = Run(program, call, done)
-        self._runner.start(activation.runs[token])
-
-    def _stream(self, activation: Activation, token: int, name: str, delta: str) -> None:
-        session, tokens = activation.session, activation.log
-        assert session is not None
-        if tokens is None or session.current is None or session.current.token != token:
-            return
-        n = len(tokens.tokens) + 2
-        tokens.tokens.append((n, name, delta))
-        for waiter, there in session.current.waiters.items():
-            if there and waiter.streams:
-                waiter.token(n, name, delta)
-
-    def _finished(self, activation: Activation, token: int, outcome: Outcome) -> None:
-        activation.runs.pop(token, None)
-        now = self._clock.now_us()
-        if isinstance(outcome, DspexError):
-            self._handle(activation, Raised(token, outcome, now))
-        else:
-            self._handle(activation, Ran(token, outcome.outputs, outcome.usage, outcome.model, now))
 
     def _recalled(self, activation: Activation, waiter: Waiter, answer: bytes | DspexError) -> None:
         if waiter not in activation.timers:
@@ -352,8 +309,7 @@ class Host:
 
         `turn` is what was current before: once it has an entry, the writer may make it a part of that state.
         """
-        for run in activation.runs.values():
-            self._runner.abort(run)
+        self._attempts.abandon(activation)
         self._forget(activation)
         for waiter in list(activation.timers):
             recorded = turn is not None and turn.entry is not None and waiter in turn.waiters
@@ -377,6 +333,10 @@ class Host:
         in_flight = sum(held.session.in_flight for held in self._active.values() if held.session is not None)
         return Load(self._tenure.shards, len(self._active), in_flight, self._process.memory_info().rss)
 
+    def _own_bytes(self) -> int:
+        memory = self._process.memory_info()
+        return int(memory.rss - memory.shared)
+
     async def drain(self, timeout_s: float) -> bool:
         """Refuse new turns and wait for those that are here; whether all have ended."""
         self._draining = True
@@ -392,7 +352,7 @@ class Host:
         self._handover.close()
         self._room.close()
         await asyncio.to_thread(self._journal.close)
-        await asyncio.to_thread(self._runner.close)
+        await asyncio.to_thread(self._attempts.close)
         self._waker.close()
         self._active.clear()
         for waiter in list(self._owner):

@@ -24,8 +24,8 @@ from dspex_actors.errors import Moved
 from dspex_actors.sessions.handover import Gone
 from dspex_actors.sessions.host import Host
 from dspex_actors.sessions.keep import keep_what_is_here
+from dspex_actors.sessions.limits import limits_of
 from dspex_actors.sessions.load import Load
-from dspex_actors.sessions.memory_room import Room
 from dspex_actors.sessions.placement import HostInfo, lifeline_of
 from dspex_actors.sessions.ray_placement import placement_handle
 from dspex_actors.sessions.server import HostServer
@@ -39,6 +39,8 @@ T = TypeVar("T")
 START_NICE = 10
 """Importing DSPy costs seconds of CPU: a starting standby yields to the hosts that serve."""
 RETRY_S = 0.1
+WEAR_S = 1.0
+"""How often a host looks whether it is worn out."""
 SWITCH_S = 0.001
 """How long a thread that runs a program may hold the interpreter while the I/O thread has a reply to send; Python's own
 choice is 5 ms, several turns long."""
@@ -158,6 +160,7 @@ class HostActor:
             log.exception("host %s cannot start", self._name)
             os._exit(1)
         asyncio.run_coroutine_threadsafe(self._stay_attached(), self._loop)
+        asyncio.run_coroutine_threadsafe(self._watch_wear(), self._loop)
 
     def _build(self) -> HostInfo:
         from dspex_actors.lm.models import Models
@@ -174,10 +177,10 @@ class HostActor:
         prepare(programs, store)
         address = socket_path(settings, self._name)
 
-        room = Room(settings.session_idle_s, settings.sessions_in_memory)
+        limits = limits_of(settings)
 
         async def listen() -> None:
-            self._host = Host(self._name, store, programs, room=room)
+            self._host = Host(self._name, store, programs, limits=limits)
             self._server = HostServer(self._host, store.store_id, store.stream_key)
             await self._server.listen(address)
 
@@ -187,6 +190,16 @@ class HostActor:
         process = psutil.Process()
         node = ray.get_runtime_context().get_node_id()
         return HostInfo(self._name, str(address), process.pid, process.create_time(), node)
+
+    async def _watch_wear(self) -> None:
+        """Ask to be replaced when worn out, again and again: at first there may be nobody who could take over."""
+        while not self._stopping.is_set():
+            await asyncio.sleep(WEAR_S)
+            if (reason := self._serving.wear.reason()) is not None:
+                try:
+                    await placement_handle().recycle.remote(self._name, reason)
+                except (ray.exceptions.RayError, LookupError) as error:
+                    log.info("host %s is worn out (%s) and stays for now: %s", self._name, reason, type(error).__name__)
 
     async def _stay_attached(self) -> None:
         while not self._stopping.is_set():

@@ -153,6 +153,17 @@ class Moves:
         left = len(book.units.of(name)) if name in book.alive else 0
         return Drained(name, units - left, left, done.done())
 
+    def recycle(self, name: str, reason: str) -> None:
+        """See `PlacementActor.recycle`."""
+        book = self._book
+        if name not in book.alive or name in book.leaving:
+            return
+        if book.leaving:
+            raise NoCapacity("Another host leaves at the moment; one at a time.", retry_after_s=1)
+        choose(None, name, book.hosts())
+        log.warning("host %s is worn out and is replaced: %s", name, reason)
+        self.begin_drain(name)
+
     def begin_drain(self, name: str) -> asyncio.Task[None]:
         """Let a host give away all it has, then end."""
         self._book.leaving.add(name)

@@ -235,6 +235,14 @@ class PlacementActor:
         """
         return await self._moves.drain(name, timeout_s)
 
+    async def recycle(self, name: str, reason: str) -> None:
+        """Replace a host that is worn out, by one that is ready.
+
+        Raises:
+            NoCapacity: There is none at the moment, or another host leaves.
+        """
+        self._moves.recycle(name, reason)
+
     async def drain(self, timeout_s: float) -> bool:
         """No host takes new turns any more; whether all that ran have ended."""
         self._book.draining = True

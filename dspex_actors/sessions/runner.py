@@ -1,142 +1,143 @@
 """Where programs run: async ones on a loop in a thread of its own, sync ones in a pool of threads.
 
-Neither can stall the host's I/O loop by waiting, and a result that nobody wants any more is simply reported late.
+Neither can stall the host's I/O loop by waiting. One that keeps the others waiting is stopped by force; where even that
+does not help, the others begin anew on another loop. What nobody wants any more is simply reported late.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import logging
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-import uvloop
-
-from dspex_actors.errors import Cancelled, DspexError, Internal
-from dspex_actors.programs.call import ProgramCall, ProgramResult
-from dspex_actors.sessions.inbox import Inbox
 from dspex_actors.sessions.pool import Pool
-
-if TYPE_CHECKING:
-    from dspex_actors.programs.loaded import LoadedProgram
+from dspex_actors.sessions.program_loop import ProgramLoop
+from dspex_actors.sessions.run import Outcome, Run, greedy
+from dspex_actors.sessions.wear import Wear
 
 log = logging.getLogger(__name__)
 
-Outcome = ProgramResult | DspexError
-Done = Callable[[Outcome], None]
+__all__ = ["Limits", "Outcome", "Run", "Runner"]
+
+TICK_S = 0.1
+BUSY = 0.5
+"""Of the time that a loop does not answer: who has used that much of it as CPU runs, the others wait."""
+PATIENCE = 1.5
+"""By how much longer than it may a loop does not answer before it is given up: what was stopped has ended by then."""
+SUSPECTS = 1000
 
 
-@dataclass(slots=True)
-class Run:
-    """One attempt. `done` is called exactly once, from whatever thread the program ended in."""
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long programs may keep others waiting.
 
-    program: LoadedProgram
-    call: ProgramCall
-    done: Done
-    task: asyncio.Task[None] | None = field(default=None)
-    aborted: bool = False
-    begun: bool = False
+    Attributes:
+        loop_s: An async program that does not give its loop back for so long is stopped.
+        cpu_s: A sync program that has used so much CPU is stopped.
+    """
+
+    loop_s: float = 1.0
+    cpu_s: float = 60.0
 
 
 class Runner:
     """Starts attempts and aborts them.
 
-    An async attempt that is aborted is cancelled; a sync one cannot be stopped and runs to its end in its thread.
+    Args:
+        limits: What is watched.
+        wear: Hears of what had to be stopped by force.
+        again: Hears of attempts that cannot go on where they run, though they have done nothing wrong.
+        pool_size: Synchronous programs that run at a time.
     """
 
-    def __init__(self, pool_size: int = 256) -> None:
-        self._loop = uvloop.new_event_loop()
-        self._launches: Inbox[Run] = Inbox(self._loop, self._launch)
+    def __init__(
+        self, limits: Limits, wear: Wear, again: Callable[[Sequence[Run]], None], pool_size: int = 256
+    ) -> None:
+        self._limits, self._wear, self._again = limits, wear, again
+        self._loop = ProgramLoop()
         self._pool = Pool(pool_size)
-        self._closing = False
-        self._thread = threading.Thread(target=self._serve, name="programs", daemon=True)
-        self._thread.start()
+        self._in_threads: dict[int, Run] = {}
+        self._seen_stalled: Counter[str] = Counter()
+        self._interrupted_s: float | None = None
+        self._closing = threading.Event()
+        wear.watch_hanging(lambda: sum(run.aborted for run in list(self._in_threads.values())))
+        threading.Thread(target=self._watch, name="watch", daemon=True).start()
 
     def start(self, run: Run) -> None:
         """Begin the attempt."""
         if run.program.is_async:
-            self._launches.put(run)
+            self._loop.start(run)
         else:
-            self._pool.submit(lambda: run.done(_outcome(run)))
+            self._pool.submit(lambda: self._in_thread(run))
 
     def abort(self, run: Run) -> None:
-        """Cancel the attempt if it can be cancelled."""
+        """Stop it as far as it can be stopped: an async attempt is cancelled, in a sync one an exception raised."""
         run.aborted = True
         if run.program.is_async:
-            self._loop.call_soon_threadsafe(self._cancel, run)
+            self._loop.cancel(run)
+        elif run.stoppable.stop():
+            self._wear.stopped()
 
     def close(self) -> None:
-        """Stop the loop; attempts that still run are abandoned."""
-        self._closing = True
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(timeout=5)
+        """Stop; attempts that still run are abandoned."""
+        self._closing.set()
+        self._loop.close()
         self._pool.close()
 
-    def _serve(self) -> None:
-        from dspex_actors.programs.shortcut import ShortcutExecutor
-
-        asyncio.set_event_loop(self._loop)
-        self._loop.set_default_executor(ShortcutExecutor(thread_name_prefix="blocking"))
-        while not self._closing:
-            try:
-                self._loop.run_forever()
-            except BaseException:
-                # `SystemExit` in a task that a program started comes out here; the other sessions' turns go on.
-                log.exception("a program tried to end the process")
-        left = asyncio.all_tasks(self._loop)
-        for task in left:
-            task.cancel()
-        # A bounded wait: user code may refuse to be cancelled.
-        self._loop.run_until_complete(asyncio.wait(left, timeout=1)) if left else None
-        self._loop.close()
-
-    def _launch(self, run: Run) -> None:
-        if self._closing:
-            return  # abandoned like those that run
-        if run.aborted:
-            run.done(_aborted())
-            return
-        run.task = self._loop.create_task(self._run(run), context=contextvars.copy_context())
-
-    def _cancel(self, run: Run) -> None:
-        if run.begun and run.task is not None:
-            run.task.cancel()
-
-    async def _run(self, run: Run) -> None:
-        # A task cancelled before its first step never gets here, and could not tell of its end.
-        run.begun = True
-        if run.aborted:
-            run.done(_aborted())
-            return
+    def _in_thread(self, run: Run) -> None:
+        self._in_threads[id(run)] = run
         try:
-            outcome: Outcome = await run.program.arun(run.call)
-        except DspexError as error:
-            outcome = error
-        except asyncio.CancelledError:
-            outcome = _aborted()
-        except (Exception, SystemExit, KeyboardInterrupt):
-            outcome = _fault()
-        run.done(outcome)
+            run.run()
+        finally:
+            del self._in_threads[id(run)]
 
+    # The watch -------------------------------------------------------------------------------------------------
+    def _watch(self) -> None:
+        last_s = time.monotonic()
+        while not self._closing.wait(TICK_S):
+            now_s = time.monotonic()
+            if now_s - last_s < TICK_S * 5:  # else this thread was kept waiting itself, and knows nothing
+                self._look_at_loop(now_s)
+            last_s = now_s
+            self._look_at_threads()
 
-def _outcome(run: Run) -> Outcome:
-    if run.aborted:
-        return _aborted()
-    try:
-        return run.program.run(run.call)
-    except DspexError as error:
-        return error
-    except BaseException:
-        return _fault()
+    def _look_at_loop(self, now_s: float) -> None:
+        lag_s, cpu_s = self._loop.lag_s(now_s)
+        if lag_s < self._limits.loop_s:
+            self._interrupted_s = None
+        elif self._interrupted_s is None and cpu_s >= BUSY * lag_s:
+            self._interrupted_s = now_s
+            self._wear.broken("a program kept the event loop")
+            log.warning("a program keeps the event loop for %.1f s: it is stopped", lag_s)
+            self._loop.interrupt()
+        elif lag_s >= PATIENCE * self._limits.loop_s and (cpu_s >= BUSY * lag_s or not self._loop.is_starved()):
+            self._replace_loop(lag_s)
 
+    def _replace_loop(self, lag_s: float) -> None:
+        """It waits where it must not, or does not stop: leave it to that, and begin the others anew elsewhere."""
+        stalled, self._loop = self._loop, ProgramLoop()
+        self._interrupted_s = None
+        self._wear.broken("a program blocked the event loop")
+        culprit, lost = stalled.culprit(), stalled.leave()
+        log.warning("a program blocks the event loop for %.1f s: %s turns begin anew", lag_s, len(lost))
+        guilty = [run for run in lost if run is culprit or self._is_suspect(run)]
+        for run in guilty:
+            run.end(greedy())
+        self._again([run for run in lost if run not in guilty])
 
-def _aborted() -> Cancelled:
-    return Cancelled("The attempt was aborted.")
+    def _is_suspect(self, run: Run) -> bool:
+        """Whether it was there the last time too."""
+        self._seen_stalled[run.call.turn_id] += 1
+        if len(self._seen_stalled) > SUSPECTS:
+            self._seen_stalled.clear()
+        return self._seen_stalled[run.call.turn_id] > 1
 
-
-def _fault() -> Internal:
-    log.exception("a program's wrapper raised what it must not raise")
-    return Internal("The server failed while it ran the program. Its log has the cause.")
+    def _look_at_threads(self) -> None:
+        for run in list(self._in_threads.values()):
+            if not run.over_budget and run.stoppable.cpu_s() > self._limits.cpu_s:
+                run.over_budget = True
+                self._wear.stopped()
+                run.stoppable.stop()

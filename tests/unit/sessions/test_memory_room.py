@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from dspex_actors.sessions import memory_room
+from dspex_actors.sessions.limits import HostLimits
 from dspex_actors.sessions.memory_room import Room
 from tests.unit.sessions.hosting import hosting, until
 
@@ -20,7 +21,7 @@ def test_an_idle_session_leaves_and_comes_back_with_all_it_knows() -> None:
     """Its number, its conversation, and the keys of its turns."""
 
     async def scenario() -> None:
-        async with hosting(room=Room(idle_s=0.01)) as bench:
+        async with hosting(limits=HostLimits(Room(idle_s=0.01))) as bench:
             alice = bench.session()
             await bench.ask(alice, "t1").answer()
             await until(lambda: bench.host.load().sessions == 0)
@@ -36,7 +37,7 @@ def test_a_session_with_something_to_do_stays() -> None:
     """However long its turn takes."""
 
     async def scenario() -> None:
-        async with hosting(room=Room(idle_s=0.01)) as bench:
+        async with hosting(limits=HostLimits(Room(idle_s=0.01))) as bench:
             alice, bob = bench.session("alice"), bench.session("bob")
             running = bench.ask(alice, "t1", gate="g")
             await bench.ask(bob, "t1").answer()
@@ -52,7 +53,7 @@ def test_when_too_many_are_in_memory_those_idle_longest_leave_first() -> None:
     """Before their time."""
 
     async def scenario() -> None:
-        async with hosting(room=Room(idle_s=3600, sessions=2)) as bench:
+        async with hosting(limits=HostLimits(Room(idle_s=3600, sessions=2))) as bench:
             records = [bench.session(name) for name in ("a", "b", "c")]
             for record in [*records, records[1]]:
                 await bench.ask(record, f"t{len(bench.program.calls)}").answer()
@@ -66,7 +67,7 @@ def test_an_attempt_that_cannot_be_stopped_keeps_its_session_in_memory() -> None
     """Else the limit on such attempts would be forgotten."""
 
     async def scenario() -> None:
-        async with hosting(room=Room(idle_s=0.01)) as bench:
+        async with hosting(limits=HostLimits(Room(idle_s=0.01))) as bench:
             alice = bench.session()
             assert await bench.ask(alice, "t1", do="ignore", gate="g", timeout_s=0.02).error() == "deadline_exceeded"
             bob = bench.session("bob")
@@ -83,7 +84,7 @@ def test_nothing_is_swept_while_no_session_is_there() -> None:
     """A host at rest does nothing."""
 
     async def scenario() -> None:
-        async with hosting(room=Room(idle_s=0.01)) as bench:
+        async with hosting(limits=HostLimits(Room(idle_s=0.01))) as bench:
             await bench.ask(bench.session(), "t1").answer()
             await until(lambda: bench.host._room._timer is None)
 
