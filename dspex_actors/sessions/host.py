@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -34,8 +33,6 @@ from dspex_actors.sessions.events import (
     Expire,
     Leave,
     Look,
-    Raised,
-    Ran,
     Recall,
     Record,
     Release,
@@ -51,9 +48,10 @@ from dspex_actors.sessions.intake import Intake
 from dspex_actors.sessions.journal import JournalWriter
 from dspex_actors.sessions.lease_wait import LeaseWait
 from dspex_actors.sessions.load import Load
-from dspex_actors.sessions.runner import Outcome, Run, Runner
+from dspex_actors.sessions.runner import Outcome, Run, Runner, ended
 from dspex_actors.sessions.session import Session, Turn, unknown
 from dspex_actors.sessions.waker import Found, Waker
+from dspex_actors.sessions.watching import Sight, Watch, join, listeners, send_away
 from dspex_actors.store.port import Lease, Store
 from supervisors import Exit
 
@@ -88,7 +86,7 @@ class Host:
         self._owner: dict[Waiter, Activation | None] = {}
         self._intake = Intake[Coming](self._loop, lambda new: self._route(*new) if new[1] in self._owner else None)
         self._left: set[Waiter] = set()
-        self._process = psutil.Process(os.getpid())
+        self._process = psutil.Process()
         self._draining = False
         self._idle = asyncio.Event()
 
@@ -140,6 +138,12 @@ class Host:
         if unit not in self._leases or uid in self._intake:
             return None
         return cancel(self._active.get(uid), turn_id, key, self._clock.now_us(), self._handle)
+
+    def watch(self, wanted: Watch, waiter: Waiter) -> Turn | Sight:
+        """See `watching.join`."""
+        if self._leases.get(wanted.unit) != wanted.epoch or wanted.uid in self._intake:
+            return Sight.ASK_AGAIN
+        return join(self._active.get(wanted.uid), wanted, waiter)
 
     def _route(self, ask: Ask, waiter: Waiter, until: float) -> None:
         held = self._leases.get(ask.unit, self._given_up.get(ask.unit, 0))
@@ -276,11 +280,9 @@ class Host:
         assert session.current is not None
         assert program is not None
         activation.log = TokenLog(effect.attempt)
-        streams = False
-        for waiter in session.current.waiters:
-            if waiter.streams:
-                streams = True
-                waiter.started(effect.attempt)
+        streaming = [waiter for waiter in (*session.current.waiters, *session.current.watchers) if waiter.streams]
+        for waiter in streaming:
+            waiter.started(effect.attempt)
         token = effect.token
 
         def on_token(name: str, delta: str) -> None:
@@ -292,7 +294,7 @@ class Host:
         call = ProgramCall(
             inputs=effect.inputs, history=effect.history,
             lm=session.record.lm, turn_id=effect.turn_id, session_id=session.record.id, attempt=effect.attempt,
-            on_token=on_token if streams else None, deadline_s=None,
+            on_token=on_token if streaming else None, deadline_s=None,
         )  # fmt: skip
         activation.runs[token] = Run(program, call, done)
         self._runner.start(activation.runs[token])
@@ -304,17 +306,12 @@ class Host:
             return
         n = len(tokens.tokens) + 2
         tokens.tokens.append((n, name, delta))
-        for waiter, there in session.current.waiters.items():
-            if there and waiter.streams:
-                waiter.token(n, name, delta)
+        for waiter in listeners(session.current):
+            waiter.token(n, name, delta)
 
     def _finished(self, activation: Activation, token: int, outcome: Outcome) -> None:
         activation.runs.pop(token, None)
-        now = self._clock.now_us()
-        if isinstance(outcome, DspexError):
-            self._handle(activation, Raised(token, outcome, now))
-        else:
-            self._handle(activation, Ran(token, outcome.outputs, outcome.usage, outcome.model, now))
+        self._handle(activation, ended(token, outcome, self._clock.now_us()))
 
     def _recalled(self, activation: Activation, waiter: Waiter, answer: bytes | DspexError) -> None:
         if waiter not in activation.timers:
@@ -359,6 +356,7 @@ class Host:
         for run in activation.runs.values():
             self._runner.abort(run)
         self._forget(activation.uid)
+        send_away([activation], moved(), turn)
         for waiter in list(activation.timers):
             recorded = turn is not None and turn.entry is not None and waiter in turn.waiters
             self._reply(activation, waiter, unknown(turn.turn_id) if turn and recorded else error, False)
@@ -395,6 +393,8 @@ class Host:
         await asyncio.to_thread(self._journal.close)
         await asyncio.to_thread(self._runner.close)
         self._waker.close()
+        stopped = OutcomeUnknown("The service stopped before the turn's answer came. Ask by its key.")
+        send_away(self._active.values(), stopped)
         self._active.clear()
         for waiter in list(self._owner):
-            self._refuse(waiter, OutcomeUnknown("The service stopped before the turn's answer came. Ask by its key."))
+            self._refuse(waiter, stopped)

@@ -17,6 +17,7 @@ import uvloop
 
 from dspex_actors.errors import Cancelled, DspexError, Internal
 from dspex_actors.programs.call import ProgramCall, ProgramResult
+from dspex_actors.sessions.events import Raised, Ran
 from dspex_actors.sessions.inbox import Inbox
 from dspex_actors.sessions.pool import Pool
 
@@ -131,6 +132,13 @@ def _outcome(run: Run) -> Outcome:
         return error
     except BaseException:
         return _fault()
+
+
+def ended(token: int, outcome: Outcome, now_us: int) -> Raised | Ran:
+    """A run's outcome as an event of its session."""
+    if isinstance(outcome, DspexError):
+        return Raised(token, outcome, now_us)
+    return Ran(token, outcome.outputs, outcome.usage, outcome.model, now_us)
 
 
 def _aborted() -> Cancelled:
