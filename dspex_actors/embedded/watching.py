@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from dspex_actors.resources.turn import TurnEvent, event_number
 from dspex_actors.sessions.host import Host
@@ -29,12 +30,13 @@ class Resumable:
 
         Raises:
             NotFound: No turn of that id runs, waits or is recorded.
-            OutcomeUnknown: Nothing came in this time, and the turn has not ended.
+            OutcomeUnknown: The turn has not ended in this time.
             InvalidRequest: `last_event_id` is no event's id.
         """
         last = event_number(last_event_id) if last_event_id is not None else NO_EVENT
-        async for event in self._runtime.watch(TENANT, self.id, turn_id, last, timeout_s):
-            yield event
+        async with aclosing(self._runtime.watch(TENANT, self.id, turn_id, last, timeout_s)) as events:
+            async for event in events:
+                yield event
 
 
 async def look_here(host: Host, watch: Watch, wait: WatchWait) -> Sight:
