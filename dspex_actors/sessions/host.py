@@ -356,7 +356,7 @@ class Host:
         for run in activation.runs.values():
             self._runner.abort(run)
         self._forget(activation.uid)
-        send_away([activation], moved(), turn)
+        send_away([activation], error, turn)
         for waiter in list(activation.timers):
             recorded = turn is not None and turn.entry is not None and waiter in turn.waiters
             self._reply(activation, waiter, unknown(turn.turn_id) if turn and recorded else error, False)

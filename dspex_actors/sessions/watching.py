@@ -21,7 +21,7 @@ from dspex_actors.errors import DspexError, HostLost, Internal, Moved, NotFound,
 from dspex_actors.resources.journal import entry_answer
 from dspex_actors.resources.session import SessionRecord
 from dspex_actors.resources.turn import TurnEvent
-from dspex_actors.sessions.activation import Activation
+from dspex_actors.sessions.activation import Activation, moved
 from dspex_actors.sessions.events import Waiter
 from dspex_actors.sessions.session import Turn
 from dspex_actors.sessions.waiting import NO_EVENT, TurnWait
@@ -89,12 +89,15 @@ def listeners(turn: Turn) -> list[Waiter]:
 
 
 def send_away(over: Iterable[Activation], error: DspexError, turn: Turn | None = None) -> None:
-    """Tell everybody who watches a turn of activations that are over, and whoever watches that turn."""
+    """Tell everybody who watches a turn of activations that are over, and whoever watches that turn.
+
+    One that has an entry may become a part of the journal yet: who watches it looks there.
+    """
     sessions = [activation.session for activation in over if activation.session is not None]
     left = [each for session in sessions for each in (session.current, *session.mailbox)]
     for each in dict.fromkeys([turn, *left]):
         for watcher in [] if each is None else each.watchers:
-            watcher.fail(error)
+            watcher.fail(error if each is None or each.entry is None else moved())
 
 
 # At the watcher --------------------------------------------------------------------------------------------------
