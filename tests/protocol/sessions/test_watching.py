@@ -256,6 +256,30 @@ def test_a_new_attempt_is_numbered_above_the_last_event_of_who_sends_it() -> Non
     asyncio.run(scenario())
 
 
+def test_who_watches_a_turn_that_is_still_at_an_earlier_place_waits_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The new owner does not know it yet, and the router knows why."""
+    monkeypatch.setattr(watching, "SETTLE_S", 0.0)
+
+    async def scenario() -> None:
+        async with wires("a", "b") as wired:
+            alice, old, new = wired.session("alice", "a"), wired.nodes["a"], wired.nodes["b"]
+            wired.settle()
+            turn = wired.begin(alice, "t1", gate="g")
+            await until(lambda: old.program.gate("g").reached == 1)
+            wired.store.take_over(wired.leases("a"), "b")
+            wired.settle()
+            seen = asyncio.ensure_future(wired.watched(alice, "t1"))
+            for _ in range(3):
+                await wired.router.peek(alice)
+            assert not seen.done()
+            old.program.gate("g").open()
+            await until(lambda: wired.watchers("b") == 1)
+            new.program.gate("g").open()
+            assert ((await seen)[-1].endswith(DONE), (await turn)["turn"]) == (True, 1)
+
+    asyncio.run(scenario())
+
+
 def test_a_turn_that_was_lost_and_that_nobody_sends_again_ends_for_its_watcher() -> None:
     """In an event for one who has begun to read, else in an error; nothing of it is in the session."""
 
@@ -389,6 +413,25 @@ def test_a_watcher_that_takes_nothing_slows_no_turn_and_gets_the_end() -> None:
             seen += [event async for event in events]
             assert text(seen) == "".join(f"{number} " for number in range(5000))
             assert (len(seen) <= CREDITS + 4, seen[-1].id) == (True, "1.5002")
+
+    asyncio.run(scenario())
+
+
+def test_a_watcher_that_keeps_up_never_runs_out_of_credit() -> None:
+    """However long the stream."""
+
+    async def scenario() -> None:
+        async with serving() as (wired, node, alice):
+            turn = wired.begin(alice, "t1", stream=True, tokens=CREDITS * 5, pause=1, gate="g")
+            await until(lambda: node.program.gate("pause").reached == 1)
+            events = wired.watch(alice, "t1")
+            shown = text([await anext(events), await anext(events)])
+            node.program.gate("pause").open()
+            while not shown.endswith(f" {CREDITS * 5 - 1} "):
+                shown += text([await anext(events)])
+            node.program.gate("g").open()
+            assert [event.name async for event in events] == [DONE]
+            await turn
 
     asyncio.run(scenario())
 

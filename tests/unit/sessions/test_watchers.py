@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 
-from dspex_actors.errors import Internal, Moved, OutcomeUnknown, ProgramFailed
+import pytest
+
+from dspex_actors.errors import Internal, Moved, NotFound, OutcomeUnknown, ProgramFailed
+from dspex_actors.resources.turn import TurnEvent
+from dspex_actors.sessions import watching
 from dspex_actors.sessions.events import Stalled
+from dspex_actors.sessions.intake import A_TICK
 from dspex_actors.sessions.session import Turn
 from dspex_actors.sessions.watching import Ending, Sight, Watch, WatchWait, join, send_away
 from tests.unit.sessions.core import Bench, Listener
-from tests.unit.sessions.hosting import Heard, Streamer, hosting, until
+from tests.unit.sessions.hosting import WAIT_S, Heard, Streamer, hosting, until
 
 
 def test_a_watcher_waits_on_while_the_store_is_away() -> None:
@@ -41,6 +46,62 @@ def test_a_session_that_is_being_read_is_to_be_asked_again() -> None:
             assert bench.host.watch(stale, Heard()) is Sight.ASK_AGAIN
 
     asyncio.run(scenario())
+
+
+def test_a_turn_that_is_on_its_way_in_is_to_be_asked_for_again() -> None:
+    """It waits behind others that came in the same tick."""
+
+    async def scenario() -> None:
+        async with hosting() as bench:
+            alice = bench.session()
+            await bench.ask(alice, "t0").answer()
+            asked = [bench.ask(alice, f"t{number}") for number in range(1, A_TICK + 3)]
+            last = f"t{A_TICK + 2}"
+            watch = Watch(alice.uid, alice.unit, bench.epochs[alice.unit], last, (1, 0))
+            assert bench.host.watch(watch, Heard()) is Sight.ASK_AGAIN
+            assert (await asked[-1].answer())["turn_id"] == last
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(("last", "patient"), [((1, 0), False), ((1, 2), True)])
+def test_a_turn_that_has_begun_may_come_back(
+    monkeypatch: pytest.MonkeyPatch, last: tuple[int, int], patient: bool
+) -> None:
+    """Its caller's retry may be on its way; of one that nobody has seen there is nothing to wait for."""
+    monkeypatch.setattr(watching, "SETTLE_S", 0.0)
+    endings = [None, None, Ending(1, b"{}")]
+
+    async def look() -> Sight:
+        return Sight.NOT_HERE
+
+    async def ending() -> Ending | None:
+        return endings.pop(0)
+
+    async def scenario() -> list[str]:
+        watch = watching.Watching(WatchWait("t", last), look, ending)
+        return [event.name async for event in watch.events(WAIT_S)]
+
+    if patient:
+        assert asyncio.run(scenario()) == ["turn.completed"]
+    else:
+        with pytest.raises(NotFound):
+            asyncio.run(scenario())
+
+
+def test_a_watch_that_breaks_ends(caplog: pytest.LogCaptureFixture) -> None:
+    """In our own fault, which the log explains."""
+
+    async def look() -> Sight:
+        raise ArithmeticError("a secret")
+
+    async def scenario() -> list[TurnEvent]:
+        watch = watching.Watching(WatchWait("t"), look, lambda: asyncio.sleep(0, None))
+        return [event async for event in watch.events(WAIT_S)]
+
+    with pytest.raises(Internal, match="The log has the cause"):
+        asyncio.run(scenario())
+    assert "a secret" in caplog.text
 
 
 def test_a_host_that_closes_tells_its_watchers() -> None:
