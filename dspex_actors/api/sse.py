@@ -20,6 +20,7 @@ from dspex_actors.resources.turn import TurnEvent, TurnRequest
 log = logging.getLogger("dspex_actors.api")
 
 TERMINAL = frozenset({"turn.completed", "turn.failed"})
+EVENTS = b"text/event-stream; charset=utf-8"
 COMMENT = b": keep-alive\n\n"
 
 
@@ -79,7 +80,7 @@ class _Stream:
 
     async def _open(self, replayed: bool) -> None:
         headers = [
-            (b"content-type", b"text/event-stream; charset=utf-8"),
+            (b"content-type", EVENTS),
             (b"x-request-id", self._call.request_id.encode()),
             (b"x-accel-buffering", b"no"),
             *SAFETY,

@@ -113,6 +113,20 @@ def test_a_turn_that_is_silent_is_kept_open_by_comments(error: DspexError | None
     assert ends == ["id: 3.6", "event: turn.failed" if error else "event: turn.completed"]
 
 
+def test_head_does_not_wait_for_the_turn() -> None:
+    """It would for as long as the turn runs."""
+    runtime = FakeRuntime()
+
+    async def scenario(client: httpx.AsyncClient) -> list[httpx.Response]:
+        await prepare(client)
+        runtime.gate = asyncio.Event()
+        return [await client.head(EVENTS), await client.head(EVENTS.replace("/s/", "/nobody/"))]
+
+    there, nowhere = run(scenario, runtime)
+    assert (there.status_code, there.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+    assert (nowhere.status_code, runtime.watched) == (404, [])
+
+
 def test_a_watcher_that_leaves_closes_its_watch() -> None:
     """At once."""
     runtime = FakeRuntime()
