@@ -14,7 +14,7 @@ from dspex_actors.sessions.intake import A_TICK
 from dspex_actors.sessions.session import Turn
 from dspex_actors.sessions.watching import Ending, Sight, Watch, WatchWait, join, send_away
 from tests.unit.sessions.core import Bench, Listener
-from tests.unit.sessions.hosting import WAIT_S, Heard, Streamer, hosting, until
+from tests.unit.sessions.hosting import WAIT_S, Heard, Scripted, Streamer, hosting, until
 
 
 def test_a_watcher_waits_on_while_the_store_is_away() -> None:
@@ -108,9 +108,9 @@ def test_a_host_that_closes_tells_its_watchers() -> None:
     """As it tells everybody who waits."""
 
     async def scenario() -> None:
-        async with hosting() as bench:
+        async with hosting(Scripted(is_async=False)) as bench:
             alice, watcher = bench.session(), Streamer()
-            caller = bench.ask(alice, "t1", do="ignore", gate="g")
+            caller = bench.ask(alice, "t1", gate="g")
             await until(lambda: bench.program.gate("g").reached == 1)
             watch = Watch(alice.uid, alice.unit, bench.epochs[alice.unit], "t1", (1, 0))
             assert isinstance(bench.host.watch(watch, watcher), Turn)
