@@ -21,8 +21,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import machine, report
-from dspex_actors.embedded.local import TENANT, LocalTurns
+from dspex_actors.embedded.local import LocalTurns
 from dspex_actors.embedded.operations import LocalOperations
+from dspex_actors.embedded.watching import TENANT
 from dspex_actors.ids import body_hash
 from dspex_actors.lm.models import Models
 from dspex_actors.programs.catalogue import Programs

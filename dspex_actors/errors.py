@@ -203,7 +203,7 @@ class Draining(DspexError):
 
 
 class HostLost(DspexError):
-    """The host died and no other took its sessions in time."""
+    """The host died; no other took its sessions in time, or nobody has sent its turn again."""
 
     code, status, title, retryable = "host_lost", 503, "Host lost", True
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
+from dspex_actors.api.last_event import QUERY
 from dspex_actors.api.listing import MAX_CURSOR, MAX_LIMIT, SORTS
 from dspex_actors.api.problems import PROBLEM
 from dspex_actors.api.route import Route
@@ -13,12 +14,15 @@ from dspex_actors.api.turn_body import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S
 from dspex_actors.errors import DspexError, Forbidden, Internal, InvalidRequest, StoreUnavailable, Unauthenticated
 
 _NAME: Schema = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$"}
+_RESUMES = "the last event that the client has of the turn"
+_EVENT_ID: Schema = {"type": "string", "pattern": r"^[1-9][0-9]{0,3}\.[1-9][0-9]{0,8}$"}
 _QUERY: dict[str, tuple[str, Schema]] = {
     "limit": ("how many items at most", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": 50}),
     "cursor": ("next_cursor of the page before", {"type": "string", "maxLength": MAX_CURSOR}),
     "sort": ("the order", {"enum": list(SORTS), "default": "-created_at"}),
     "include": ("show failed attempts too", {"enum": ["failed"]}),
     "key": ("an API key", {"type": "string"}),
+    QUERY: ("as the header Last-Event-ID, for clients that cannot set it", _EVENT_ID),
 }
 _TIMEOUT: Schema = {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_TIMEOUT_S, "default": DEFAULT_TIMEOUT_S}
 _HEADERS: Schema = {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}}
@@ -71,8 +75,11 @@ def parameters(route: Route) -> list[Schema]:
         made.append({"name": name, "in": "query", "description": description, "schema": schema})
     if route.method == "POST":
         made.append({"name": "Idempotency-Key", "in": "header", "description": "makes a retry safe", "schema": _NAME})
-    if route.path.endswith("/predict"):
-        made.append({"name": "X-Request-Timeout", "in": "header", "description": "seconds", "schema": _TIMEOUT})
+    if "text/event-stream" in route.media_types:
+        made.append({"name": "Last-Event-ID", "in": "header", "description": _RESUMES, "schema": _EVENT_ID})
+    if route.path.endswith(("/predict", "/events")):
+        timeout = _TIMEOUT if route.method == "POST" else {**_TIMEOUT, "default": MAX_TIMEOUT_S}
+        made.append({"name": "X-Request-Timeout", "in": "header", "description": "seconds", "schema": timeout})
     return made
 
 
@@ -83,7 +90,7 @@ def _path_schema(name: str) -> Schema:
 def responses(route: Route) -> Schema:
     """The answer of a success, and one answer a status for the errors."""
     success: Schema = {"description": route.summary, "headers": dict(_HEADERS)}
-    if route.answer or route.media_types == ("text/html",):
+    if route.answer or route.media_types in (("text/html",), ("text/event-stream",)):
         success["content"] = {media: {"schema": _answer(route, media)} for media in route.media_types}
     by_status: dict[int, list[str]] = defaultdict(list)
     for error in _errors(route):

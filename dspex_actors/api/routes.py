@@ -5,7 +5,19 @@ Scopes: reading needs `read`, sessions and their turns need `write`, changing pr
 
 from __future__ import annotations
 
-from dspex_actors.api import auth, listing, operations, predict, problems, programs, sessions, system, turns
+from dspex_actors.api import (
+    auth,
+    last_event,
+    listing,
+    operations,
+    predict,
+    problems,
+    programs,
+    sessions,
+    system,
+    turn_events,
+    turns,
+)
 from dspex_actors.api.docs_page import docs
 from dspex_actors.api.route import Route
 from dspex_actors.errors import (
@@ -132,6 +144,12 @@ ROUTES: tuple[Route, ...] = (
         *("GET", f"{_SESSION}/turns/by-id/{{turn_id}}", turns.show_by_id, "Show the outcome of a turn by its key"),
         answer="Turn",
         errors=_ONE,
+    ),
+    Route(
+        *("GET", f"{_SESSION}/turns/by-id/{{turn_id}}/events", turn_events.follow, "Resume the stream of a turn"),
+        query=(last_event.QUERY,),
+        errors=(InvalidRequest, NotFound, HostLost, OutcomeUnknown),
+        media_types=("text/event-stream",),
     ),
     Route("GET", "/v1/tree", system.tree, "Show the supervision tree", answer="TreeNode"),
     Route(

@@ -89,6 +89,14 @@ class Runtime(Protocol):
         with the request itself. Closing the iterator is the client going away."""
         ...
 
+    def watch(
+        self, tenant: str, session_id: str, turn_id: str, last_event: tuple[int, int], timeout_s: float
+    ) -> AsyncGenerator[TurnEvent]:
+        """The events after `last_event` (attempt, number) of a turn that was sent by somebody, the last one terminal.
+        Starts nothing; closing the iterator cancels nothing. Raises before the first event NotFound, HostLost (it had
+        begun, and is nowhere now), OutcomeUnknown (it has not ended in this time)."""
+        ...
+
     async def turns(self, tenant: str, session_id: str, page: Page, include_failed: bool) -> Listing[Json]:
         """A page of turns as the API shows them, oldest first."""
         ...

@@ -20,9 +20,8 @@ from dspex_actors.resources.turn import TurnEvent, TurnRequest
 log = logging.getLogger("dspex_actors.api")
 
 TERMINAL = frozenset({"turn.completed", "turn.failed"})
+EVENTS = b"text/event-stream; charset=utf-8"
 COMMENT = b": keep-alive\n\n"
-BEFORE = TurnEvent("1.0", "", b"")
-"""Stands for the last event while there was none."""
 
 
 def encode(event: TurnEvent) -> bytes:
@@ -32,18 +31,23 @@ def encode(event: TurnEvent) -> bytes:
 
 
 async def stream_turn(call: Call, session_id: str, turn: TurnRequest) -> None:
-    """Send the turn's events until its terminal one, or until the client goes away; then nothing of them remains.
+    """Run a turn and send its events."""
+    await send_events(call, call.runtime.stream(call.tenant, session_id, turn), turn.last_event)
+
+
+async def send_events(call: Call, events: AsyncGenerator[TurnEvent], last: tuple[int, int]) -> None:
+    """Send a turn's events until its terminal one, or until the client goes away; then nothing of them remains.
 
     What is wrong before anything was sent is raised, so that it becomes an ordinary problem. A turn that waits longer
     than the time between two comments is answered 200 and a comment first; what is wrong later is its terminal event.
+    `last` is attempt and number of the last event that the client has.
     """
     stream = _Stream(call)
-    events = call.runtime.stream(call.tenant, session_id, turn)
     with ClientWatch(call.receive):
         async with aclosing(events):
             comments = asyncio.create_task(stream.keep_open(call.surface.keep_alive_s))
             try:
-                await _relay(stream, events, call.request_id)
+                await _relay(stream, events, call.request_id, TurnEvent(f"{last[0]}.{last[1]}", "", b""))
             finally:
                 comments.cancel()
             await call.send({"type": "http.response.body", "body": b""})
@@ -76,7 +80,7 @@ class _Stream:
 
     async def _open(self, replayed: bool) -> None:
         headers = [
-            (b"content-type", b"text/event-stream; charset=utf-8"),
+            (b"content-type", EVENTS),
             (b"x-request-id", self._call.request_id.encode()),
             (b"x-accel-buffering", b"no"),
             *SAFETY,
@@ -86,9 +90,8 @@ class _Stream:
         await self._call.send({"type": "http.response.start", "status": 200, "headers": headers})
 
 
-async def _relay(stream: _Stream, events: AsyncGenerator[TurnEvent, None], request_id: str) -> None:
-    """Send the events; whatever happens below, the last event that is sent is a terminal one."""
-    last = BEFORE
+async def _relay(stream: _Stream, events: AsyncGenerator[TurnEvent], request_id: str, last: TurnEvent) -> None:
+    """Send the events after `last`; whatever happens below, the last event that is sent is a terminal one."""
     error: DspexError = Internal("The stream broke. Ask for the turn's outcome with its key.")
     try:
         async for event in events:

@@ -11,6 +11,7 @@ import orjson
 
 from dspex_actors.api.body import invalid, refused
 from dspex_actors.api.call import Call
+from dspex_actors.api.last_event import last_event
 from dspex_actors.errors import Problem
 from dspex_actors.ids import body_hash, new_ulid
 from dspex_actors.resources.turn import TurnRequest
@@ -78,6 +79,7 @@ def turn_request(call: Call, body: dict[str, Any]) -> TurnRequest:
         cancel_on_disconnect=body.get("cancel_on_disconnect") or False,
         stream=b"text/event-stream" in call.headers.get(b"accept", b""),
         request_id=call.request_id,
+        last_event=last_event(call),
     )
 
 
@@ -96,11 +98,11 @@ def check_fields(body: dict[str, Any]) -> None:
         raise refused(errors)
 
 
-def timeout(call: Call, field: float | None = None) -> float:
-    """The smaller of the header's and the body's seconds; 60 without either. Raises InvalidRequest."""
+def timeout(call: Call, field: float | None = None, default_s: float = DEFAULT_TIMEOUT_S) -> float:
+    """The smaller of the header's and the body's seconds; the default without either. Raises InvalidRequest."""
     header = call.headers.get(b"x-request-timeout")
     if header is None:
-        return DEFAULT_TIMEOUT_S if field is None else float(field)
+        return default_s if field is None else float(field)
     text = header.decode("latin-1").strip()
     if not _SECONDS.fullmatch(text) or not _is_timeout(float(text)):
         invalid("X-Request-Timeout", f"X-Request-Timeout takes {FIELDS['timeout_s'][1]}", "timeout_s")

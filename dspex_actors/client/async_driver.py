@@ -17,7 +17,7 @@ from dspex_actors.client.exchange import Sleep, exchange
 from dspex_actors.client.failures import Answer, Lost
 from dspex_actors.client.origin import Origin
 from dspex_actors.client.reply import Event, Json, Reply
-from dspex_actors.client.turn_stream import IDLE_S, Open, Opened, Read, Result, turn_stream
+from dspex_actors.client.turn_stream import IDLE_S, Open, Opened, Read, Result, TurnStream, turn_stream
 
 T = TypeVar("T")
 
@@ -84,9 +84,16 @@ class AsyncDriver:
         outcome = await self._send(self._attempts(call, PROBE_S).request())
         return isinstance(outcome, Answer) and outcome.good
 
-    async def stream(self, call: Call[Reply], session: str, timeout_s: float | None = None) -> AsyncGenerator[Event]:
+    def stream(self, call: Call[Reply], session: str, timeout_s: float | None = None) -> AsyncGenerator[Event]:
         """The events of a turn. Raises DspexError. Closing it closes the connection."""
-        steps = turn_stream(self._attempts(call, timeout_s), session)
+        sending, key = self._attempts(call, timeout_s), call.key or ""
+        return self._events(turn_stream(sending, sending.following(calls.watch(session, key)), key))
+
+    def watch(self, call: Call[Any], turn_id: str, timeout_s: float | None = None) -> AsyncGenerator[Event]:
+        """The events of a turn that was sent before; likewise."""
+        return self._events(turn_stream(None, self._attempts(call, timeout_s), turn_id))
+
+    async def _events(self, steps: TurnStream) -> AsyncGenerator[Event]:
         result: Result = None
         pieces: AsyncIterator[bytes] = _nothing()
         async with AsyncExitStack() as held:
@@ -100,12 +107,10 @@ class AsyncDriver:
                     case Event():
                         yield step
                     case Open(request):
+                        await held.aclose()
                         result, pieces = await self._open(held, request)
                     case Read():
                         result = await _next(pieces)
-                    case Request():
-                        await held.aclose()
-                        result = await self._send(step)
                     case Sleep(seconds):
                         await held.aclose()
                         await self._sleep(seconds)

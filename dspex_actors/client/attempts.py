@@ -106,6 +106,8 @@ class Attempts:
             headers |= self.origin.headers()
         if self.call.key is not None:
             headers["idempotency-key"] = self.call.key
+        if self.call.last_event_id is not None:
+            headers["last-event-id"] = self.call.last_event_id
         if self.call.body is not None:
             headers["content-type"] = "application/json"
         read_s = min(left + GRACE_S, self.retry.attempt_s or math.inf)

@@ -19,12 +19,14 @@ T = TypeVar("T")
 
 MAX_TIMEOUT_S = 3600.0
 PAGE = 200
+EVENTS = "text/event-stream"
 _OPTIONS = "idempotency_key, timeout_s, expected_turn, cancel_on_disconnect"
 
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """One request. `key` is set for every POST, and is the same at each of its attempts."""
+    """One request. `key` is set for every POST, and is the same at each of its attempts; `last_event_id` where a stream
+    goes on."""
 
     method: str
     path: str
@@ -33,6 +35,7 @@ class Call(Generic[T]):
     key: str | None = None
     accept: str = "application/json"
     public: bool = False
+    last_event_id: str | None = None
 
 
 def fetch(path: str, **query: object) -> Call[Json]:
@@ -99,8 +102,14 @@ def predict(
     if cancel_on_disconnect:
         body["cancel_on_disconnect"] = True
     turn_id = new_ulid() if key is None else check_name(key, "idempotency_key")
-    accept = "text/event-stream" if stream else "application/json"
+    accept = EVENTS if stream else "application/json"
     return Call("POST", f"{session_path(session)}/predict", _reply, _encoded(body), turn_id, accept)
+
+
+def watch(session: str, turn_id: str, last_event_id: str | None = None) -> Call[Any]:
+    """The stream of a turn that was sent before. Raises InvalidRequest for an id that is none."""
+    path = f"{turn_path(session, check_name(turn_id, 'turn_id'))}/events"
+    return Call("GET", path, lambda answer: None, accept=EVENTS, last_event_id=last_event_id)
 
 
 def program_path(name: str) -> str:

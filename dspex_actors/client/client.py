@@ -155,8 +155,8 @@ class Session:
     ) -> Generator[Event]:
         """Run a turn and yield its events, the last `turn.completed` (`event.reply`) or `turn.failed` (`event.error`).
 
-        Takes what `predict` takes. When the connection breaks in the middle, the tokens stop and the last event is
-        the turn's recorded end.
+        Takes what `predict` takes. When the connection breaks, the stream goes on over another one after the last
+        event; a further `turn.started` (a higher `attempt`) means that the tokens so far are void.
 
         Raises:
             OutcomeUnknown: The connection broke, and how the turn ended could not be learned before the deadline.
@@ -167,6 +167,21 @@ class Session:
             cancel_on_disconnect=cancel_on_disconnect, stream=True,
         )  # fmt: skip
         return self._driver.stream(call, self.id, timeout_s)
+
+    def resume(
+        self, turn_id: str, last_event_id: str | None = None, *, timeout_s: float | None = None
+    ) -> Generator[Event]:
+        """The events of a turn that was sent before, from the one after `last_event_id` on, to its one end.
+
+        Starts nothing and keeps nothing running: it only looks on. Events come as `stream` gives them; of a turn that
+        has ended, its end alone.
+
+        Raises:
+            NotFound: No turn of that id runs, waits or is recorded; send it again with the same key.
+            HostLost: The turn had begun, its host was lost, and nobody has sent it again; do so with the same key.
+            OutcomeUnknown: It has not ended in this time.
+        """
+        return self._driver.watch(calls.watch(self.id, turn_id, last_event_id), turn_id, timeout_s)
 
     def rewind(self, to_turn: int, *, idempotency_key: str | None = None, timeout_s: float | None = None) -> Json:
         """Let the conversation be what it was after a turn (0: the beginning); also forward, to one left behind.

@@ -16,7 +16,7 @@ from dspex_actors.client.exchange import Sleep, exchange
 from dspex_actors.client.failures import Answer, Lost
 from dspex_actors.client.origin import Origin
 from dspex_actors.client.reply import Event, Json, Reply
-from dspex_actors.client.turn_stream import IDLE_S, Open, Opened, Read, Result, turn_stream
+from dspex_actors.client.turn_stream import IDLE_S, Open, Opened, Read, Result, TurnStream, turn_stream
 
 T = TypeVar("T")
 
@@ -84,7 +84,14 @@ class Driver:
 
     def stream(self, call: Call[Reply], session: str, timeout_s: float | None = None) -> Generator[Event]:
         """The events of a turn. Raises DspexError. Closing it closes the connection."""
-        steps = turn_stream(self._attempts(call, timeout_s), session)
+        sending, key = self._attempts(call, timeout_s), call.key or ""
+        return self._events(turn_stream(sending, sending.following(calls.watch(session, key)), key))
+
+    def watch(self, call: Call[Any], turn_id: str, timeout_s: float | None = None) -> Generator[Event]:
+        """The events of a turn that was sent before; likewise."""
+        return self._events(turn_stream(None, self._attempts(call, timeout_s), turn_id))
+
+    def _events(self, steps: TurnStream) -> Generator[Event]:
         result: Result = None
         pieces: Iterator[bytes] = iter(())
         with ExitStack() as held:
@@ -98,12 +105,10 @@ class Driver:
                     case Event():
                         yield step
                     case Open(request):
+                        held.close()
                         result, pieces = self._open(held, request)
                     case Read():
                         result = _next(pieces)
-                    case Request():
-                        held.close()
-                        result = self._send(step)
                     case Sleep(seconds):
                         held.close()
                         self._sleep(seconds)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -66,17 +65,7 @@ def reply_of(answer: Json, replayed: bool) -> Reply:
     return Reply(**fields, outputs=SimpleNamespace(**answer["outputs"]), replayed=replayed)
 
 
-def ended(session: str, turn: Json, last: Event) -> Event:
-    """The terminal event of a recorded turn whose stream broke after `last`."""
+def failed(error: DspexError, last: Event) -> Event:
+    """The terminal event of a turn that failed after `last`."""
     attempt, _, number = last.id.partition(".")
-    event_id = f"{attempt}.{int(number or 0) + 1}"
-    if turn["status"] == "failed":
-        return Event(event_id, "turn.failed", turn["error"])
-    answer = {name: turn[name] for name in ("turn", "turn_id", "outputs", "usage", "model", "attempts")}
-    answer |= {"session": session, "latency_ms": _latency_ms(turn)}
-    return Event(event_id, "turn.completed", answer, replayed=True)
-
-
-def _latency_ms(turn: Json) -> float:
-    took = datetime.fromisoformat(turn["completed_at"]) - datetime.fromisoformat(turn["started_at"])
-    return took.total_seconds() * 1000
+    return Event(f"{attempt}.{int(number or 0) + 1}", "turn.failed", error.problem())

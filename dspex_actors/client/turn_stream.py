@@ -1,24 +1,26 @@
-"""A streamed turn as a generator of effects, from the first attempt to its one terminal event.
+"""A streamed turn as a generator of effects, from its first event to its one terminal one, over as many connections as
+it takes.
 
-Beside those of `exchange` it yields `Open` (the result is an `Opened`, or what a `Request` gives), `Read` (the next
-bytes, b"" at the end, or `Lost`) and `Event`s, which go to the caller.
+Beside `Sleep` it yields `Open` (the result is an `Opened`, or what a `Request` gives), `Read` (the next bytes, b"" at
+the end, or `Lost`) and `Event`s, which go to the caller.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dspex_actors.client.attempts import Attempts, Request
-from dspex_actors.client.calls import fetch, turn_path
-from dspex_actors.client.exchange import Sleep, reading
-from dspex_actors.client.failures import Answer, Lost, unexpected
-from dspex_actors.client.reply import TERMINAL, Event, ended
+from dspex_actors.client.exchange import Sleep
+from dspex_actors.client.failures import Answer, Lost, Unreachable, failure_of, unexpected
+from dspex_actors.client.reply import TERMINAL, Event, failed
 from dspex_actors.client.sse import EventParser
-from dspex_actors.errors import NotFound, OutcomeUnknown
+from dspex_actors.errors import DspexError, HostLost, NotFound, OutcomeUnknown
 
 IDLE_S = 45.0
 """Three comment lines of the server missed: the connection is dead."""
+NOWHERE = frozenset({NotFound.code, HostLost.code})
+"""What the server says to somebody who watches a turn that nobody runs and that is not recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,83 +42,90 @@ class Read:
     """Wait for the next bytes."""
 
 
-Effect = Open | Read | Request | Sleep | Event
+Effect = Open | Read | Sleep | Event
 Result = Opened | Answer | Lost | bytes | None
 TurnStream = Generator[Effect, Result, None]
+Connection = Generator[Effect, Result, Event | None]
 
 
-def turn_stream(attempts: Attempts, session: str) -> TurnStream:
+def turn_stream(sending: Attempts | None, watching: Attempts, key: str) -> TurnStream:
     """The events of a turn, the last one `turn.completed` or `turn.failed`.
 
-    A stream that breaks before its first event is opened again with the same key. One that breaks later is not: its
-    tokens are given once, and the journal tells how the turn ended.
+    A stream that breaks before its first event is opened again as it was. One that breaks later goes on after its last
+    event by watching, which starts nothing; only where nobody has the turn any more it is sent again.
+
+    Args:
+        sending: Sends the turn; None to watch one that was sent before.
+        watching: Watches it.
+        key: The turn's id.
 
     Raises:
         DspexError: What was wrong before the first event.
         OutcomeUnknown: The stream broke, and the turn's end was not known by its deadline.
     """
+    asking, last = sending or watching, None
     while True:
-        opened = yield from _opened(attempts)
-        last = yield from _relayed(EventParser(replayed=opened.replayed), attempts, opened)
-        if last is None:
-            yield Sleep(attempts.wait_after(Lost(sent=True, reason="the stream broke")))
-        elif last.name in TERMINAL:
-            return
+        end = yield from _connection(asking, key, last)
+        if end is not None and end.name in TERMINAL:
+            if sending is None or asking is sending or not _is_nowhere(end):
+                yield end
+                return
+            asking = sending
+        elif (last := end or last) is None:
+            yield Sleep(asking.wait_after(Lost(sent=True, reason="the stream broke")))
         else:
-            yield (yield from _recovered(attempts, session, last))
-            return
+            asking = watching
+            yield Sleep(asking.pause(_unknown(key)))
+        if last is not None:
+            asking.call = replace(asking.call, last_event_id=last.id)
 
 
-def _opened(attempts: Attempts) -> Generator[Effect, Result, Answer]:
+def _connection(asking: Attempts, key: str, before: Event | None) -> Connection:
+    """Pass on the events of one connection; gives the last one, which it passes on unless it is terminal."""
+    try:
+        answer = yield from _opened(asking)
+    except DspexError as error:
+        if before is None:
+            raise
+        watches = asking.call.key is None
+        if not (error.code in NOWHERE if watches else not isinstance(error, (OutcomeUnknown, Unreachable))):
+            raise _unknown(key) from error
+        return failed(error, before)
+    return (yield from _relayed(EventParser(replayed=answer.replayed), asking, answer))
+
+
+def _opened(asking: Attempts) -> Generator[Effect, Result, Answer]:
     while True:
-        outcome = yield Open(attempts.request())
+        outcome = yield Open(asking.request())
         if isinstance(outcome, Opened):
             return outcome.answer
         assert isinstance(outcome, Answer | Lost)
         if isinstance(outcome, Answer) and outcome.good:
-            raise unexpected(attempts.origin.url, outcome)
-        yield Sleep(attempts.wait_after(outcome))
+            raise unexpected(asking.origin.url, outcome)
+        error = failure_of(outcome, asking.origin.url, asking.call.key).error
+        if asking.call.key is None and error.code in NOWHERE:
+            raise error
+        yield Sleep(asking.wait_after(outcome))
 
 
-def _relayed(parser: EventParser, attempts: Attempts, answer: Answer) -> Generator[Effect, Result, Event | None]:
-    """Pass on events; the last one, None when there was none."""
+def _relayed(parser: EventParser, asking: Attempts, answer: Answer) -> Connection:
     last: Event | None = None
-    while not attempts.overdue and isinstance(piece := (yield Read()), bytes) and piece:
+    while not asking.overdue and isinstance(piece := (yield Read()), bytes) and piece:
         try:
             events = list(parser.feed(piece))
         except ValueError as error:
-            raise unexpected(attempts.origin.url, answer) from error
+            raise unexpected(asking.origin.url, answer) from error
         for last in events:
-            yield last
             if last.name in TERMINAL:
                 return last
+            yield last
     return last
 
 
-def _recovered(attempts: Attempts, session: str, last: Event) -> Generator[Effect, Result, Event]:
-    """Ask for the turn's end until it is known."""
-    by_id = fetch(turn_path(session, attempts.call.key or ""))
-    asking = attempts.following(by_id)
-    while True:
-        outcome = yield asking.request()
-        if isinstance(outcome, Answer) and outcome.good:
-            turn = reading(by_id, outcome, asking.origin.url)
-            if turn["status"] == "completed" or turn["attempts"] >= _attempt(last):
-                return ended(session, turn, last)
-        elif isinstance(outcome, Answer) and not _may_change(outcome):
-            raise _unknown(attempts)
-        yield Sleep(asking.pause(_unknown(attempts)))
+def _is_nowhere(end: Event) -> bool:
+    return end.error is not None and end.error.code in NOWHERE
 
 
-def _attempt(event: Event) -> int:
-    """A failure recorded under a lower attempt is an earlier one's."""
-    return int(event.id.partition(".")[0] or 1)
-
-
-def _may_change(answer: Answer) -> bool:
-    return answer.status in (NotFound.status, 502, 503, 504)
-
-
-def _unknown(attempts: Attempts) -> OutcomeUnknown:
-    msg = f"The stream broke before the turn ended. Ask again with the key {attempts.call.key}: it tells how it ended."
+def _unknown(key: str) -> OutcomeUnknown:
+    msg = f"The stream broke before the turn ended. Ask again with the key {key}: it tells how it ended."
     return OutcomeUnknown(msg)

@@ -18,6 +18,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from ulid import ULID
 
 from dspex_actors.embedded.operations import LocalOperations
+from dspex_actors.embedded.watching import TENANT, Resumable, look_here
 from dspex_actors.errors import AlreadyExists, DspexError, InvalidRequest, Moved, Problem
 from dspex_actors.home import hold_home
 from dspex_actors.ids import body_hash, check_name, new_ulid
@@ -32,9 +33,9 @@ from dspex_actors.sessions.host import Host
 from dspex_actors.sessions.placement import Place, first_owners
 from dspex_actors.sessions.runtime import SessionRuntime
 from dspex_actors.sessions.waiting import TurnWait
+from dspex_actors.sessions.watching import Sight, Watch, WatchWait
 from dspex_actors.store import Page, Store, open_store
 
-TENANT = "default"
 DEFAULT_TIMEOUT_S = 60.0
 
 Json = dict[str, Any]
@@ -73,6 +74,11 @@ class LocalTurns:
         finally:
             self._host.leave(wait)
 
+    async def watch(self, record: SessionRecord, wait: WatchWait) -> Sight:
+        """See `runtime.Turns`."""
+        epoch = self._epochs[record.unit]
+        return await look_here(self._host, Watch(record.uid, record.unit, epoch, wait.turn_id, wait.seen), wait)
+
     async def peek(self, record: SessionRecord) -> tuple[str, int]:
         """See `runtime.Turns`."""
         return self._host.peek([record.uid])[0]
@@ -104,17 +110,19 @@ class _LocalWait(TurnWait):
     """Does what a router does with `moved`: the activation is over, the session may have a new one; ask again."""
 
     def __init__(self, host: Host, ask: Ask) -> None:
-        super().__init__(ask.turn.turn_id, ask.turn.stream)
-        self._host, self._ask = host, ask
+        super().__init__(ask.turn.turn_id, ask.turn.stream, last_event=ask.turn.last_event)
+        self._host, self._ask = host, replace(ask, attempt=self.next_attempt, seen=self.seen)
         self._loop = asyncio.get_running_loop()
         self._until = self._loop.time() + ask.turn.timeout_s
-        host.ask(ask, self)
+        host.ask(self._ask, self)
 
     def fail(self, error: DspexError) -> None:
         """See `events.Waiter`."""
         if isinstance(error, Moved):
             left = replace(self._ask.turn, timeout_s=self._until - self._loop.time())
-            self._loop.call_soon(self._host.ask, replace(self._ask, turn=left, resent=True), self)
+            attempt = max(self._ask.attempt, self.next_attempt)
+            self._ask = replace(self._ask, turn=left, attempt=attempt, seen=self.seen, resent=True)
+            self._loop.call_soon(self._host.ask, self._ask, self)
         else:
             super().fail(error)
 
@@ -133,12 +141,8 @@ class Reply:
     replayed: bool
 
 
-class LocalSession:
+class LocalSession(Resumable):
     """A session of `dx.local()`."""
-
-    def __init__(self, runtime: SessionRuntime, session_id: str) -> None:
-        self.id = session_id
-        self._runtime = runtime
 
     async def predict(
         self,

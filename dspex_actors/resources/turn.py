@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import orjson
 from pydantic import BaseModel, ConfigDict, field_validator
 
+from dspex_actors.errors import InvalidRequest, Problem
 from dspex_actors.ids import body_hash, check_name, new_ulid
+
+_EVENT_ID = re.compile(r"([1-9][0-9]{0,3})\.([1-9][0-9]{0,8})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +19,9 @@ class TurnRequest:
     """One turn for one session, as the API hands it over.
 
     `inputs` is JSON text (an object), `timeout_s` the time left for queueing and running. `turn_id` is the client's
-    `Idempotency-Key`, else made by the router; `keyed` tells which. `stream` asks for events. `kind` is that of its
-    journal entry: a `rewind` goes the way of a turn, its `inputs` being `{"to_turn": n}`.
+    `Idempotency-Key`, else made by the router; `keyed` tells which. `stream` asks for events, those after `last_event`
+    (attempt and number of the last one that the client has). `kind` is that of its journal entry: a `rewind` goes the
+    way of a turn, its `inputs` being `{"to_turn": n}`.
     """
 
     turn_id: str
@@ -29,6 +34,7 @@ class TurnRequest:
     stream: bool = False
     request_id: str = ""
     kind: str = "turn"
+    last_event: tuple[int, int] = (1, 0)
 
 
 def rewind_request(to_turn: int, key: str | None, timeout_s: float, request_id: str = "") -> TurnRequest:
@@ -57,6 +63,15 @@ class TurnEvent:
     name: str
     data: bytes
     replayed: bool = False
+
+
+def event_number(event_id: str) -> tuple[int, int]:
+    """Attempt and number of an event, from its id. Raises InvalidRequest for what is none."""
+    found = _EVENT_ID.fullmatch(event_id)
+    if found is None:
+        errors: list[Problem] = [{"loc": ["Last-Event-ID"], "msg": f"not {event_id[:40]!r}", "type": "last_event_id"}]
+        raise InvalidRequest("Last-Event-ID takes the id of an event, <attempt>.<n>, such as 1.42.", errors=errors)
+    return int(found[1]), int(found[2])
 
 
 class CancelSpec(BaseModel):

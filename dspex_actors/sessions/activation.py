@@ -14,7 +14,7 @@ from dspex_actors.errors import DspexError, Internal, Moved
 from dspex_actors.resources.journal import entry_answer
 from dspex_actors.resources.turn import Cancellation, TurnRequest
 from dspex_actors.sessions.events import Event, Look, Looked, Raised, Recall, Waiter
-from dspex_actors.sessions.runner import Run
+from dspex_actors.sessions.run import Run
 from dspex_actors.sessions.session import Session, full, mismatch
 from dspex_actors.sessions.state import exchange, remembered
 from dspex_actors.store.port import Lease, Store

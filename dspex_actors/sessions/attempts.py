@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from dspex_actors.clock import Clock
-from dspex_actors.errors import DspexError
 from dspex_actors.programs.call import ProgramCall
 from dspex_actors.sessions.activation import Activation, TokenLog
-from dspex_actors.sessions.events import Event, Raised, Ran, Release, Start
+from dspex_actors.sessions.events import Event, Release, Start
 from dspex_actors.sessions.inbox import Inbox
-from dspex_actors.sessions.runner import Limits, Outcome, Run, Runner
+from dspex_actors.sessions.run import Outcome, Run, ended
+from dspex_actors.sessions.runner import Limits, Runner
+from dspex_actors.sessions.watching import listeners
 from dspex_actors.sessions.wear import Wear
 
 
@@ -47,11 +48,9 @@ class Attempts:
         assert session.current is not None
         assert program is not None
         activation.log = TokenLog(effect.attempt)
-        streams = False
-        for waiter in session.current.waiters:
-            if waiter.streams:
-                streams = True
-                waiter.started(effect.attempt)
+        streaming = [waiter for waiter in (*session.current.waiters, *session.current.watchers) if waiter.streams]
+        for waiter in streaming:
+            waiter.started(effect.attempt)
         token = effect.token
 
         def on_token(name: str, delta: str) -> None:
@@ -63,7 +62,7 @@ class Attempts:
         call = ProgramCall(
             inputs=effect.inputs, history=effect.history,
             lm=session.record.lm, turn_id=effect.turn_id, session_id=session.record.id, attempt=effect.attempt,
-            on_token=on_token if streams else None, deadline_s=None,
+            on_token=on_token if streaming else None, deadline_s=None,
         )  # fmt: skip
         self._wear.turn()
         activation.runs[token] = Run(program, call, done)
@@ -90,17 +89,12 @@ class Attempts:
             return
         n = len(tokens.tokens) + 2
         tokens.tokens.append((n, name, delta))
-        for waiter, there in session.current.waiters.items():
-            if there and waiter.streams:
-                waiter.token(n, name, delta)
+        for waiter in listeners(session.current):
+            waiter.token(n, name, delta)
 
     def _finished(self, activation: Activation, token: int, outcome: Outcome) -> None:
         activation.runs.pop(token, None)
-        now = self._clock.now_us()
-        if isinstance(outcome, DspexError):
-            self._handle(activation, Raised(token, outcome, now))
-        else:
-            self._handle(activation, Ran(token, outcome.outputs, outcome.usage, outcome.model, now))
+        self._handle(activation, ended(token, outcome, self._clock.now_us()))
 
     def _again(self, lost: Iterable[Run]) -> None:
         """These cannot go on where they ran: their routers send them again, and the sessions begin anew."""

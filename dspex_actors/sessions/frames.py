@@ -33,7 +33,7 @@ class Kind(IntEnum):
     TURN = 2  # fields of Ask and TurnRequest; body: the inputs
     CANCEL = 3  # nothing: the client has gone
     STATUS = 4  # attempt: it began
-    TOKEN = 5  # n, field; body: the delta
+    TOKEN = 5  # n, field, whether more of this delta follows; body: the delta
     REPLY = 6  # replayed; body: the answer
     FAIL = 7  # nothing; body: the problem
     MOVED = 8  # nothing
@@ -42,6 +42,7 @@ class Kind(IntEnum):
     PEEK = 11  # uids; answered by the same with [status, restarts] of each
     RESTART = 12  # uid, unit; answered by the same with whether the host serves it
     CANCEL_TURN = 13  # uid, unit, turn id or nothing, key; answered by the same with a Cancellation, or nothing
+    WATCH = 16  # fields of Watch; answered by the same with whether the turn is here, or nothing: ask again
 
 
 Frame = tuple[int, int, bool, Any, bytes]

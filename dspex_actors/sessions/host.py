@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -56,6 +55,7 @@ from dspex_actors.sessions.memory_room import MemoryRoom
 from dspex_actors.sessions.session import Session, Turn, unknown
 from dspex_actors.sessions.tenure import Tenure
 from dspex_actors.sessions.waker import Found, Waker
+from dspex_actors.sessions.watching import Sight, Watch, join, send_away
 from dspex_actors.sessions.wear import Wear
 from dspex_actors.store.port import Lease, Store
 from supervisors import Exit
@@ -99,7 +99,7 @@ class Host:
             self._loop, lambda new: self._tenure.admit(*new) if new[1] in self._owner else None
         )
         self._left: set[Waiter] = set()
-        self._process = psutil.Process(os.getpid())
+        self._process = psutil.Process()
         self._draining = False
         self._idle = asyncio.Event()
 
@@ -144,6 +144,12 @@ class Host:
         if unit not in self._tenure or uid in self._intake:
             return None
         return cancel(self._active.get(uid), turn_id, key, self._clock.now_us(), self._handle)
+
+    def watch(self, wanted: Watch, waiter: Waiter) -> Turn | Sight:
+        """See `watching.join`."""
+        if not self._tenure.holds(wanted.unit, wanted.epoch) or wanted.uid in self._intake:
+            return Sight.ASK_AGAIN
+        return join(self._active.get(wanted.uid), wanted, waiter)
 
     def _deliver(self, ask: Ask, waiter: Waiter, until: float) -> None:
         activation = self._active.get(ask.uid)
@@ -311,6 +317,7 @@ class Host:
         """
         self._attempts.abandon(activation)
         self._forget(activation)
+        send_away([activation], error, turn)
         for waiter in list(activation.timers):
             recorded = turn is not None and turn.entry is not None and waiter in turn.waiters
             self._reply(activation, waiter, unknown(turn.turn_id) if turn and recorded else error, False)
@@ -354,6 +361,8 @@ class Host:
         await asyncio.to_thread(self._journal.close)
         await asyncio.to_thread(self._attempts.close)
         self._waker.close()
+        stopped = OutcomeUnknown("The service stopped before the turn's answer came. Ask by its key.")
+        send_away(self._active.values(), stopped)
         self._active.clear()
         for waiter in list(self._owner):
-            self._refuse(waiter, OutcomeUnknown("The service stopped before the turn's answer came. Ask by its key."))
+            self._refuse(waiter, stopped)

@@ -28,6 +28,8 @@ from dspex_actors.sessions.placement import Place, Table
 from dspex_actors.sessions.server import turn_head
 from dspex_actors.sessions.session import unknown
 from dspex_actors.sessions.waiting import TurnWait
+from dspex_actors.sessions.watches import Watches
+from dspex_actors.sessions.watching import Sight, Watch, WatchWait
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +68,7 @@ class Router:
         self._turns: dict[int, Outstanding] = {}
         self._lines: dict[str, dict[int, Outstanding]] = {}
         self._questions: dict[int, asyncio.Future[Any]] = {}
+        self._watches = Watches()
 
     # The table -------------------------------------------------------------------------------------------------
     @property
@@ -112,6 +115,7 @@ class Router:
             task.cancel()
         for link in list(self._links.values()):
             link.close()
+        self._watches.close()
         for turn in list(self._turns.values()):
             turn.wait.fail(unknown(turn.ask.turn.turn_id))
         for number in list(self._turns):
@@ -136,6 +140,17 @@ class Router:
                     yield event
         finally:
             self._leave(number)
+
+    async def watch(self, record: SessionRecord, wait: WatchWait) -> Sight:
+        """See `runtime.Turns`."""
+        place = self.place(record)
+        link = self._links.get(place.host or "")
+        ours = [turn for turn in self._lines.get(record.uid, {}).values() if turn.ask.turn.turn_id == wait.turn_id]
+        if link is None or not link.ready or any(turn.link is not link for turn in ours):
+            return Sight.ASK_AGAIN
+        self._numbers += 1
+        watch = Watch(record.uid, place.unit, place.epoch, wait.turn_id, wait.seen)
+        return await self._watches.look(link, self._numbers, watch, wait)
 
     async def peek(self, record: SessionRecord) -> tuple[str, int]:
         """Status and restarts of a session, from its host; `passive` when no host can say."""
@@ -179,8 +194,9 @@ class Router:
     def _enter(self, record: SessionRecord, turn: TurnRequest) -> tuple[int, Outstanding]:
         self._numbers += 1
         number = self._numbers
-        wait = TurnWait(turn.turn_id, turn.stream, lambda: self._taken(number))
-        outstanding = Outstanding(record, Ask(record.uid, "", 0, 1, turn), wait, self._loop.time() + turn.timeout_s)
+        wait = TurnWait(turn.turn_id, turn.stream, lambda: self._taken(number), turn.last_event)
+        ask = Ask(record.uid, "", 0, wait.next_attempt, turn)
+        outstanding = Outstanding(record, ask, wait, self._loop.time() + turn.timeout_s)
         outstanding.timer = self._loop.call_at(outstanding.until + GRACE_S, self._give_up, number)
         self._turns[number] = outstanding
         self._lines.setdefault(record.uid, {})[number] = outstanding
@@ -281,6 +297,7 @@ class Router:
             del self._links[link.host]
         if (lost := self._lost.get(link.host)) is not None:
             lost.set()
+        self._watches.gone(link)
         for outstanding in self._turns.values():
             if outstanding.link is link:
                 outstanding.link = None
@@ -295,8 +312,8 @@ class Router:
                 question.set_result(head)
             return
         outstanding = self._turns.get(number)
-        if outstanding is None or outstanding.link is not link:
-            return  # a turn that nobody waits for any more
+        if self._watches.frame(link, kind, number, head, body) or outstanding is None or outstanding.link is not link:
+            return  # for a watcher, or a turn that nobody waits for any more
         match kind:
             case Kind.REPLY:
                 self._forget(number)
@@ -307,7 +324,7 @@ class Router:
             case Kind.STATUS:
                 outstanding.wait.started(head)
             case Kind.TOKEN:
-                outstanding.wait.token(head[0], head[1], body.decode())
+                outstanding.wait.piece(body.decode(), *head)
             case Kind.MOVED:
                 self._moved(outstanding)
             case _:

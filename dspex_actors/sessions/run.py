@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from dspex_actors.errors import Cancelled, DspexError, Internal, ProgramFailed
 from dspex_actors.programs.call import ProgramCall, ProgramResult
+from dspex_actors.sessions.events import Raised, Ran
 from dspex_actors.sessions.stopping import Stoppable, Stopped
 
 if TYPE_CHECKING:
@@ -72,6 +73,13 @@ class Run:
             return error
         except BaseException:
             return _fault()
+
+
+def ended(token: int, outcome: Outcome, now_us: int) -> Raised | Ran:
+    """A run's outcome as an event of its session."""
+    if isinstance(outcome, DspexError):
+        return Raised(token, outcome, now_us)
+    return Ran(token, outcome.outputs, outcome.usage, outcome.model, now_us)
 
 
 def aborted() -> Cancelled:

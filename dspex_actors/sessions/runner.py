@@ -15,12 +15,10 @@ from dataclasses import dataclass
 
 from dspex_actors.sessions.pool import Pool
 from dspex_actors.sessions.program_loop import ProgramLoop
-from dspex_actors.sessions.run import Outcome, Run, greedy
+from dspex_actors.sessions.run import Run, greedy
 from dspex_actors.sessions.wear import Wear
 
 log = logging.getLogger(__name__)
-
-__all__ = ["Limits", "Outcome", "Run", "Runner"]
 
 TICK_S = 0.1
 BUSY = 0.5

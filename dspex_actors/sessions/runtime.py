@@ -9,6 +9,8 @@ import asyncio
 import importlib.metadata
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 from dspex_actors.clock import Clock, SystemClock
@@ -21,6 +23,7 @@ from dspex_actors.resources.session import ForkSpec, SessionRecord, SessionSpec
 from dspex_actors.resources.turn import Cancellation, TurnAnswer, TurnEvent, TurnRequest
 from dspex_actors.sessions.operations import Operations, public_drain, public_migration
 from dspex_actors.sessions.placement import Place
+from dspex_actors.sessions.watching import Sight, Watching, WatchWait, ending_of
 from dspex_actors.store.port import Idempotency, Listing, Made, Page, Store
 
 if TYPE_CHECKING:
@@ -46,6 +49,10 @@ class Turns(Protocol):
 
     def stream(self, record: SessionRecord, turn: TurnRequest) -> AsyncGenerator[TurnEvent]:
         """Run a turn, as events."""
+        ...
+
+    async def watch(self, record: SessionRecord, wait: WatchWait) -> Sight:
+        """Let the host of the session tell a watcher of a turn, until it has nothing more to say."""
         ...
 
     async def peek(self, record: SessionRecord) -> tuple[str, int]:
@@ -212,6 +219,18 @@ class SessionRuntime:
                 yield event
         finally:
             await events.aclose()
+
+    async def watch(
+        self, tenant: str, session_id: str, turn_id: str, last_event: tuple[int, int], timeout_s: float
+    ) -> AsyncGenerator[TurnEvent]:
+        """See `Runtime`."""
+        record = await self._record_now(tenant, session_id)
+        wait = WatchWait(turn_id, last_event)
+        ending = partial(self._db, ending_of, self._store, record, turn_id)
+        watching = Watching(wait, lambda: self._turns.watch(record, wait), ending)
+        async with aclosing(watching.events(timeout_s)) as events:
+            async for event in events:
+                yield event
 
     async def _record(self, tenant: str, session_id: str) -> SessionRecord:
         record = self._records.get((tenant, session_id))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from collections import deque
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from dspex_actors.sessions.activation import Ask
 from dspex_actors.sessions.frames import PIECE_BYTES, FrameError, Kind
 from dspex_actors.sessions.host import Host
 from dspex_actors.sessions.link import Link
+from dspex_actors.sessions.session import Turn
+from dspex_actors.sessions.watching import Watch
 
 CREDITS = 64
 """Token events that may be under way to a reader; beyond that, deltas are merged here."""
@@ -32,7 +35,8 @@ class FrameWaiter:
         self._stream = stream
         self._registry = forget
         self._credits = CREDITS
-        self._held: list[tuple[int, str, str]] = []
+        self.watched: Turn | None = None
+        self._held: deque[tuple[int, str, list[str]]] = deque()
 
     def started(self, attempt: int) -> None:
         """See `events.Waiter`."""
@@ -43,16 +47,17 @@ class FrameWaiter:
         """See `events.Waiter`."""
         if self._credits > 0 and not self._held:
             self._send(n, field, delta)
-        elif self._held and self._held[-1][1] == field:
-            self._held[-1] = (n, field, self._held[-1][2] + delta)
+        elif self._held and (last := self._held[-1])[1] == field:
+            last[2].append(delta)
+            self._held[-1] = (n, field, last[2])
         else:
-            self._held.append((n, field, delta))
+            self._held.append((n, field, [delta]))
 
     def credit(self, taken: int) -> None:
         """The reader has taken that many."""
         self._credits += taken
         while self._held and self._credits > 0:
-            self._send(*self._held.pop(0))
+            self._send_held()
 
     def reply(self, body: bytes, replayed: bool) -> None:
         """See `events.Waiter`."""
@@ -70,14 +75,18 @@ class FrameWaiter:
     def _send(self, n: int, field: str, delta: str) -> None:
         self._credits -= 1
         # Whole frames, so that the order within the stream holds: a larger body's pieces take turns with others.
-        for start in range(0, len(delta), DELTA_CHARS):
-            self._link.send(Kind.TOKEN, self._stream, (n, field), _bytes(delta[start : start + DELTA_CHARS]))
+        for start in range(0, max(len(delta), 1), DELTA_CHARS):
+            more = start + DELTA_CHARS < len(delta)
+            self._link.send(Kind.TOKEN, self._stream, (n, field, more), _bytes(delta[start : start + DELTA_CHARS]))
 
     def _finish(self) -> None:
         self._registry.pop(self._stream, None)
-        for held in self._held:
-            self._send(*held)
-        self._held.clear()
+        while self._held:
+            self._send_held()
+
+    def _send_held(self) -> None:
+        n, field, parts = self._held.popleft()
+        self._send(n, field, "".join(parts))
 
 
 class HostServer:
@@ -116,7 +125,22 @@ class HostServer:
 
     def _lost(self, link: Link) -> None:
         for waiter in self._links.pop(link, {}).values():
+            self._leave(waiter)
+
+    def _leave(self, waiter: FrameWaiter) -> None:
+        if waiter.watched is None:
             self._host.leave(waiter)
+        else:
+            waiter.watched.watchers.pop(waiter, None)
+
+    def _watch(self, link: Link, stream: int, head: Any) -> None:
+        waiter = FrameWaiter(link, stream, True, self._links[link])
+        uid, unit, epoch, turn_id, seen = head
+        found = self._host.watch(Watch(uid, unit, epoch, turn_id, tuple(seen)), waiter)
+        if isinstance(found, Turn):
+            waiter.watched, self._links[link][stream] = found, waiter
+        else:
+            link.send(Kind.WATCH, stream, found.value)
 
     def _frame(self, link: Link, kind: Kind, stream: int, head: Any, body: bytes) -> None:
         waiters = self._links[link]
@@ -124,6 +148,8 @@ class HostServer:
             ask = _ask(head, body)
             waiter = waiters[stream] = FrameWaiter(link, stream, ask.turn.stream, waiters)
             self._host.ask(ask, waiter)
+        elif kind is Kind.WATCH:
+            self._watch(link, stream, head)
         elif kind is Kind.PEEK:
             link.send(Kind.PEEK, stream, self._host.peek(head))
         elif kind is Kind.RESTART:
@@ -135,7 +161,9 @@ class HostServer:
             if kind is Kind.CREDIT:
                 known.credit(head)
             elif kind is Kind.CANCEL:
-                self._host.leave(known)
+                self._leave(known)
+                if known.watched is not None:
+                    del waiters[stream]  # no answer will come
 
 
 def _bind(path: Path) -> socket.socket:

@@ -74,7 +74,8 @@ FAILED_KEPT = 1000
 
 @dataclass(slots=True, eq=False)
 class Turn:
-    """A turn that waits, runs or is being committed. `waiters` maps each to whether its client is still there.
+    """A turn that waits, runs or is being committed. `waiters` maps each to whether its client is still there;
+    `watchers` look on, and change nothing.
 
     A rewind goes the same way; instead of running the program it looks up the conversation that it goes back to.
     """
@@ -91,6 +92,7 @@ class Turn:
     entry: Entry | None = None
     ran: Ran | Looked | None = None
     kind: str = "turn"
+    watchers: dict[Waiter, None] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -317,7 +319,7 @@ class Session:
         self.stalled = True
         turn = self.current
         if turn is not None:
-            yield from replies(turn, unknown(turn.turn_id))
+            yield from (Reply(waiter, unknown(turn.turn_id)) for waiter in turn.waiters)
             turn.waiters.clear()
         while self.mailbox:
             unreachable = StoreUnavailable("The store does not answer; this turn did not run. Try again shortly.")
@@ -368,7 +370,7 @@ class Session:
 
 def replies(turn: Turn, answer: bytes | DspexError) -> Iterator[Effect]:
     """The same answer for everybody who waits for the turn; whoever has left does not listen."""
-    return (Reply(waiter, answer) for waiter in turn.waiters)
+    return (Reply(waiter, answer) for waiter in (*turn.waiters, *turn.watchers))
 
 
 def remember(known: dict[str, T], turn_id: str, value: T) -> None:

@@ -13,40 +13,68 @@ from dspex_actors.resources.turn import TurnAnswer, TurnEvent
 
 EVENTS_KEPT = 64
 """Token events that may wait for a slow reader before their texts are merged."""
+NO_EVENT = (1, 0)
+"""The last event of a reader that has none."""
 
 
 class TurnWait:
     """The caller's end: a future for the answer, and a bounded line of events if it streams.
 
     A slow reader costs memory for one turn's text at most: beyond 64 waiting events, deltas of one field are merged.
+    The numbers of its events rise, whatever the host calls its attempts: one that the reader has seen a later one of is
+    shown under the next higher number.
+
+    Args:
+        turn_id: The turn.
+        streams: Whether events are wanted.
+        on_read: Called for every event that the reader takes.
+        last_event: Attempt and number of the last event that the reader has from an earlier connection.
     """
 
-    def __init__(self, turn_id: str, streams: bool, on_read: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        turn_id: str,
+        streams: bool,
+        on_read: Callable[[], None] | None = None,
+        last_event: tuple[int, int] = NO_EVENT,
+    ) -> None:
         self.turn_id = turn_id
         self.streams = streams
-        self.attempt = 1
-        self._n = 0
+        self.attempt, self._n = last_event
+        self._ahead = 0
+        self._part = ""
         self._on_read = on_read
         self._answer: asyncio.Future[TurnAnswer] = asyncio.get_running_loop().create_future()
-        self._events: deque[tuple[int, int, str, str]] = deque()
+        self._events: deque[tuple[int, int, str, list[str]]] = deque()
         self._news = asyncio.Event() if streams else None
 
     def started(self, attempt: int) -> None:
         """See `events.Waiter`."""
-        if self._n and attempt == self.attempt:
+        self._part = ""
+        if self._n and attempt + self._ahead == self.attempt:
             return  # the same one goes on over another connection
-        self.attempt, self._n = attempt, 1
+        if self._n and attempt + self._ahead < self.attempt:
+            self._ahead = self.attempt + 1 - attempt
+        self.attempt, self._n = attempt + self._ahead, 1
         self._events.clear()  # void from here on
-        self._line((attempt, 1, "", ""))
+        self._line((self.attempt, 1, "", []))
 
     def token(self, n: int, field: str, delta: str) -> None:
         """See `events.Waiter`."""
         self._n = n
         last = self._events[-1] if len(self._events) >= EVENTS_KEPT else None
-        if last is not None and last[0] == self.attempt and last[2] == field:
-            self._events[-1] = (self.attempt, n, field, last[3] + delta)
+        if last is not None and last[2] == field:
+            last[3].append(delta)
+            self._events[-1] = (self.attempt, n, field, last[3])
         else:
-            self._line((self.attempt, n, field, delta))
+            self._line((self.attempt, n, field, [delta]))
+
+    def piece(self, text: str, n: int, field: str, more: bool) -> None:
+        """A token event, or a part of one: an event is given whole, since its number says that all of it is there."""
+        self._part += text
+        if not more:
+            whole, self._part = self._part, ""
+            self.token(n, field, whole)
 
     def reply(self, body: bytes, replayed: bool) -> None:
         """See `events.Waiter`."""
@@ -63,13 +91,13 @@ class TurnWait:
 
     @property
     def seen(self) -> tuple[int, int]:
-        """Attempt and number of the last event that came."""
-        return self.attempt, self._n
+        """Attempt, as the host counts, and number of the last event that came."""
+        return self.attempt - self._ahead, self._n
 
     @property
     def next_attempt(self) -> int:
-        """The least number that an attempt may have which voids what has been shown."""
-        return self.attempt + 1 if self._n else self.attempt
+        """The least number that the host may give to an attempt which voids what has been shown."""
+        return self.attempt - self._ahead + (1 if self._n else 0)
 
     def abandon(self) -> None:
         """The reader has gone: keep nothing for it."""
@@ -95,11 +123,11 @@ class TurnWait:
         shown = False
         while True:
             while self._events:
-                attempt, n, field, delta = self._events.popleft()
+                attempt, n, field, parts = self._events.popleft()
                 if self._on_read is not None:
                     self._on_read()
                 shown = True
-                yield self._event(attempt, n, field, delta)
+                yield self._event(attempt, n, field, "".join(parts))
             if self._answer.done():
                 yield self._terminal(shown)
                 return
@@ -116,7 +144,7 @@ class TurnWait:
             raise error
         return TurnEvent(event_id, "turn.failed", orjson.dumps(error.problem()))
 
-    def _line(self, item: tuple[int, int, str, str]) -> None:
+    def _line(self, item: tuple[int, int, str, list[str]]) -> None:
         if self.streams:
             self._events.append(item)
             self._wake()

@@ -38,6 +38,13 @@ def test_the_time_travel_example_goes_back_and_forth() -> None:
     assert lines == ["alice: 1 2 3 4", "alice: 1 2 (3) (4) 5", last, "alice-2: 1 2 3", last]
 
 
+def test_the_streaming_example_loses_nothing() -> None:
+    """What it had and what came later is the answer."""
+    lost, whole, replayed = printed("streaming.py")
+    assert lost.startswith("lost after 1.3: 'mock answer")
+    assert (whole, replayed) == ("turn 1 is recorded: True", "['turn.completed']")
+
+
 def test_the_example_of_own_modules_runs_both_kinds() -> None:
     """The asynchronous one remembers."""
     first, second, summary = printed("user_module/run.py")

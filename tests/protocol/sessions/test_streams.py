@@ -93,12 +93,13 @@ def test_a_reader_that_keeps_up_never_runs_out_of_credit() -> None:
 
 
 def test_a_delta_larger_than_a_frame_arrives_whole() -> None:
-    """In pieces, in order."""
+    """In pieces, and one event: its id says that all of it is there."""
 
     async def scenario() -> None:
         async with serving() as (wired, _, alice):
             delta = "".join(f"{number:07}é" for number in range(DELTA_CHARS // 2))
-            assert text(await wired.events(alice, "t1", tokens=2, delta=delta)) == delta * 2
+            events = await wired.events(alice, "t1", tokens=2, delta=delta)
+            assert (text(events), [event.id for event in events]) == (delta * 2, ["1.1", "1.2", "1.3", "1.4"])
 
     asyncio.run(scenario())
 

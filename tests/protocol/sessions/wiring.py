@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,9 +19,11 @@ from dspex_actors.sessions.host import Host
 from dspex_actors.sessions.placement import Table
 from dspex_actors.sessions.router import Router
 from dspex_actors.sessions.server import HostServer
+from dspex_actors.sessions.waiting import NO_EVENT
+from dspex_actors.sessions.watching import Watching, WatchWait, ending_of
 from dspex_actors.store.opening import open_store
 from dspex_actors.store.port import Lease, Store
-from tests.unit.sessions.hosting import Scripted, ScriptedPrograms, make_session, request, until
+from tests.unit.sessions.hosting import WAIT_S, Scripted, ScriptedPrograms, make_session, request, until
 
 if TYPE_CHECKING:
     from dspex_actors.programs.catalogue import Programs
@@ -134,12 +137,31 @@ class Wires:
         """All events of a streamed turn."""
         return [event async for event in self.router.stream(record, request(turn_id, stream=True, **turn))]
 
+    def watch(
+        self, record: SessionRecord, turn_id: str, last_event: tuple[int, int] = NO_EVENT, timeout_s: float = WAIT_S
+    ) -> AsyncGenerator[TurnEvent]:
+        """A turn's events, for somebody who does not send it."""
+        wait = WatchWait(turn_id, last_event)
+        look, ending = partial(self.router.watch, record, wait), partial(ending_of, self.store, record, turn_id)
+        return Watching(wait, look, partial(asyncio.to_thread, ending)).events(timeout_s)
+
+    async def watched(self, record: SessionRecord, turn_id: str, last_event: tuple[int, int] = NO_EVENT) -> list[str]:
+        """Ids and names of all that a watcher gets."""
+        return [f"{event.id} {event.name}" async for event in self.watch(record, turn_id, last_event)]
+
+    def watchers(self, name: str) -> int:
+        """How many watch turns at a host."""
+        turns = [turn for active in self.nodes[name].host._active.values() if active.session for turn in
+                 (active.session.current, *active.session.mailbox) if turn]  # fmt: skip
+        return sum(len(turn.watchers) for turn in turns)
+
     def journal(self, record: SessionRecord) -> list[tuple[int | None, str | None]]:
         """Numbers and ids of the session's turns."""
         return [(entry.turn, entry.turn_id) for entry in self.store.entries(record.uid)]
 
     async def nothing_left(self) -> None:
         """Every table is empty again, soon."""
+        await until(lambda: not self.router._watches)
         await until(lambda: not self.router._turns and not self.router._lines and not self.router._questions)
         for name in self.alive:
             await until(lambda node=self.nodes[name]: not node.waiters() and not node.host._owner)  # type: ignore[misc]

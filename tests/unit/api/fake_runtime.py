@@ -12,7 +12,7 @@ from dspex_actors.errors import AlreadyExists, IdempotencyMismatch, InUse, Inval
 from dspex_actors.resources.key import Principal
 from dspex_actors.resources.program import Program, ProgramSpec
 from dspex_actors.resources.session import ForkSpec, SessionSpec
-from dspex_actors.resources.turn import TurnAnswer, TurnEvent, TurnRequest
+from dspex_actors.resources.turn import TurnAnswer, TurnEvent, TurnRequest, rewind_request
 from dspex_actors.store.port import Idempotency, Listing, Made, Page
 
 T = TypeVar("T")
@@ -44,6 +44,7 @@ class FakeRuntime:
         self.gate: asyncio.Event | None = None
         self.started, self.gone = asyncio.Event(), asyncio.Event()
         self.parts: list[str] = []
+        self.watched: list[tuple[str, tuple[int, int], float]] = []
         self.cancelled: list[tuple[str | None, str]] = []
 
     async def authenticate(self, secret: str) -> Principal:
@@ -219,6 +220,16 @@ class FakeRuntime:
                 yield event
         finally:
             self.gone.set()
+
+    async def watch(
+        self, tenant: str, session_id: str, turn_id: str, last_event: tuple[int, int], timeout_s: float
+    ) -> AsyncGenerator[TurnEvent]:
+        """As `stream`, of the turn `t` alone."""
+        self.watched.append((turn_id, last_event, timeout_s))
+        if turn_id != "t":
+            raise NotFound("There is no such turn.")
+        async for event in self.stream(tenant, session_id, rewind_request(0, None, timeout_s)):
+            yield event
 
     async def turns(self, tenant: str, session_id: str, page: Page, include_failed: bool) -> Listing[dict[str, Any]]:
         """A page; a failed one when asked for."""

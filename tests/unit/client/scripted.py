@@ -17,12 +17,6 @@ ANSWER: dict[str, Any] = {
     "session": "s", "turn": 1, "turn_id": "k", "outputs": {"answer": "42"}, "usage": {"calls": 1}, "latency_ms": 1.5,
     "model": "mock", "attempts": 1,
 }  # fmt: skip
-RECORD: dict[str, Any] = {
-    "turn": 1, "turn_id": "k", "status": "completed", "inputs": {}, "outputs": {"answer": "42"}, "usage": {"calls": 1},
-    "model": "mock", "program": "qa", "version": 1, "attempts": 1,
-    "started_at": "2026-01-01T00:00:00.000000Z", "completed_at": "2026-01-01T00:00:00.250000Z",
-}  # fmt: skip
-
 Step = httpx.Response | Exception | Callable[[httpx.Request], httpx.Response]
 
 

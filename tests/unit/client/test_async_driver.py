@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 import dspex_actors as dx
-from tests.unit.client.scripted import RECORD, URL, Script, answered, event, problem
+from tests.unit.client.scripted import ANSWER, URL, Script, answered, event, problem
 
 STARTED = event(1, "turn.started", turn_id="k", attempt=1)
 
@@ -52,11 +52,12 @@ def test_a_lost_answer_is_asked_for_again_under_the_same_key() -> None:
     assert script.waits[1] == 2.0
 
 
-def test_a_broken_stream_ends_in_what_the_journal_says() -> None:
+def test_a_broken_stream_goes_on_over_another_connection() -> None:
     """Waits included."""
     headers = {"content-type": "text/event-stream"}
     broken = httpx.Response(200, headers=headers, stream=AsyncPieces(STARTED))
-    script = Script(broken, problem("not_found"), answered(RECORD))
+    rest = httpx.Response(200, headers=headers, stream=AsyncPieces(event(2, "turn.completed", **ANSWER)))
+    script = Script(broken, rest)
 
     async def scenario() -> list[str]:
         async with client_of(script) as client:

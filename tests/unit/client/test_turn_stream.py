@@ -8,16 +8,18 @@ import pytest
 import dspex_actors as dx
 from dspex_actors.client.reply import Event
 from dspex_actors.client.sse import EventParser
-from tests.unit.client.scripted import ANSWER, RECORD, Script, answered, event, problem, streamed, text
+from tests.unit.client.scripted import ANSWER, Script, Step, answered, event, problem, streamed, text
 
 STARTED = event(1, "turn.started", turn_id="k", attempt=1)
 TOKEN = event(2, "token", field="answer", delta="4")
-DONE = event(3, "turn.completed", **ANSWER)
-FAILED = {"turn_id": "k", "status": "failed", "attempts": 1, "inputs": {}, "error": dx.LMFailed("No.").problem()}
+MORE = event(3, "token", field="answer", delta="2")
+DONE = event(4, "turn.completed", **ANSWER)
+FAILED = event(4, "turn.failed", **dx.LMFailed("No.").problem())
+LOST = event(4, "turn.failed", **dx.HostLost("Send it again.").problem())
 BREAK = httpx.ReadError("x")
 
 
-def run(*steps: httpx.Response | Exception, timeout_s: float = 60) -> tuple[list[Event], Script]:
+def run(*steps: Step, timeout_s: float = 60) -> tuple[list[Event], Script]:
     """All events of a scripted stream."""
     script = Script(*steps)
     return list(script.client().session("s").stream(question="why", idempotency_key="k", timeout_s=timeout_s)), script
@@ -31,7 +33,7 @@ def test_events_arrive_whole_however_the_bytes_are_cut() -> None:
     assert [(each.id, each.name) for each in events] == [
         ("1.1", "turn.started"),
         ("1.2", "token"),
-        ("1.3", "turn.completed"),
+        ("1.4", "turn.completed"),
     ]
     assert events[1].data == {"field": "answer", "delta": "4"}
 
@@ -59,34 +61,69 @@ def test_a_stream_without_an_event_is_opened_again_with_the_same_key(broken: htt
 
 
 @pytest.mark.parametrize("end", [streamed(STARTED, TOKEN, BREAK), streamed(STARTED, TOKEN)])
-def test_a_stream_that_breaks_ends_in_what_the_journal_says(end: httpx.Response) -> None:
-    """Asked again until the turn has ended."""
-    events, script = run(end, problem("not_found"), problem("draining"), answered(RECORD))
-    assert [each.name for each in events] == ["turn.started", "token", "turn.completed"]
-    assert [request.method for request in script.requests] == ["POST", "GET", "GET", "GET"]
-    assert script.requests[-1].url.path == "/v1/sessions/s/turns/by-id/k"
-    reply = events[-1].reply
-    assert reply is not None
-    assert (reply.session, reply.outputs.answer, reply.latency_ms, reply.replayed) == ("s", "42", 250.0, True)
+def test_a_stream_that_breaks_goes_on_after_its_last_event(end: httpx.Response) -> None:
+    """By watching, which starts nothing; asked until somebody answers."""
+    events, script = run(end, problem("draining"), BREAK, streamed(MORE, BREAK), streamed(DONE))
+    assert [each.id for each in events] == ["1.1", "1.2", "1.3", "1.4"]
+    assert [request.method for request in script.requests] == ["POST", "GET", "GET", "GET", "GET"]
+    assert script.requests[-1].url.path == "/v1/sessions/s/turns/by-id/k/events"
+    assert script.sent("last-event-id") == [None, "1.2", "1.2", "1.2", "1.3"]
+
+
+@pytest.mark.parametrize("nowhere", [problem("not_found"), problem("host_lost"), streamed(LOST)])
+def test_a_turn_that_nobody_has_any_more_is_sent_again(nowhere: httpx.Response) -> None:
+    """With its key and the last event, so that the new attempt gets a higher number."""
+    again = event(1, "turn.started", attempt=2, turn_id="k")
+    events, script = run(streamed(STARTED, TOKEN, BREAK), nowhere, streamed(again, DONE))
+    assert [each.name for each in events] == ["turn.started", "token", "turn.started", "turn.completed"]
+    assert [request.method for request in script.requests] == ["POST", "GET", "POST"]
+    assert script.sent("idempotency-key")[::2] == ["k", "k"]
+    assert script.sent("last-event-id")[1:] == ["1.2", "1.2"]
+
+
+def test_what_refuses_a_turn_that_is_sent_again_is_its_end() -> None:
+    """After its first event a stream ends in an event."""
+    events, _ = run(streamed(STARTED, BREAK), problem("host_lost"), problem("quarantined"))
+    assert ([each.id for each in events], type(events[-1].error)) == (["1.1", "1.2"], dx.Quarantined)
 
 
 def test_a_broken_stream_of_a_failed_turn_ends_in_its_failure() -> None:
-    """Of this attempt, or a later one."""
-    events, _ = run(streamed(STARTED, BREAK), answered(FAILED))
-    assert (events[-1].id, type(events[-1].error)) == ("1.2", dx.LMFailed)
+    """It is not run again."""
+    events, script = run(streamed(STARTED, BREAK), streamed(FAILED))
+    assert (events[-1].id, type(events[-1].error), len(script.requests)) == ("1.4", dx.LMFailed, 2)
 
 
-def test_a_failure_of_an_earlier_attempt_is_not_this_ones() -> None:
-    """The running attempt may succeed yet."""
-    second = event(1, "turn.started", attempt=2, turn_id="k")
-    events, script = run(streamed(second, BREAK), answered(FAILED), answered(RECORD))
-    assert (events[-1].name, len(script.requests)) == ("turn.completed", 3)
-
-
-def test_an_end_that_nobody_knows_by_the_deadline_is_an_unknown_outcome() -> None:
+@pytest.mark.parametrize("silence", [problem("draining"), BREAK, lambda _: streamed(BREAK)])
+def test_an_end_that_nobody_knows_by_the_deadline_is_an_unknown_outcome(silence: Step) -> None:
     """The sentence names the key."""
     with pytest.raises(dx.OutcomeUnknown, match="key k"):
-        run(streamed(STARTED, BREAK), problem("not_found"), timeout_s=5)
+        run(streamed(STARTED, BREAK), silence, timeout_s=5)
+
+
+def test_a_stream_is_resumed_without_the_turn_being_sent() -> None:
+    """Where it was left, and again where it breaks; what the server says of a turn that is nowhere is raised."""
+    script = Script(streamed(MORE, BREAK), BREAK, streamed(DONE))
+    events = list(script.client().session("s").resume("k", "1.2"))
+    assert [each.name for each in events] == ["token", "turn.completed"]
+    assert {request.method for request in script.requests} == {"GET"}
+    assert script.sent("last-event-id") == ["1.2", "1.3", "1.3"]
+    for code, kind in (("not_found", dx.NotFound), ("host_lost", dx.HostLost)):
+        with pytest.raises(kind):
+            list(Script(problem(code)).client().session("s").resume("k"))
+
+
+def test_a_resumed_stream_whose_turn_is_lost_ends_in_that() -> None:
+    """Nobody else knows how to send it."""
+    for nowhere in (problem("host_lost"), streamed(LOST)):
+        events = list(Script(streamed(MORE, BREAK), nowhere).client().session("s").resume("k", "1.2"))
+        assert ([each.id for each in events], type(events[-1].error)) == (["1.3", "1.4"], dx.HostLost)
+
+
+def test_an_open_stream_that_breaks_before_any_event_is_resumed_where_it_was_to_be() -> None:
+    """The last event of an earlier life is not forgotten."""
+    script = Script(streamed(BREAK), streamed(DONE))
+    assert len(list(script.client().session("s").resume("k", "1.2"))) == 1
+    assert script.sent("last-event-id") == ["1.2", "1.2"]
 
 
 def test_an_end_that_may_not_be_asked_for_is_an_unknown_outcome_at_once() -> None:

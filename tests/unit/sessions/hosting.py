@@ -19,6 +19,7 @@ from dspex_actors.resources.session import OnBusy, SessionRecord, SessionSpec
 from dspex_actors.resources.turn import TurnRequest
 from dspex_actors.sessions.activation import Ask
 from dspex_actors.sessions.host import Host
+from dspex_actors.sessions.waiting import NO_EVENT
 from dspex_actors.store.opening import open_store
 from dspex_actors.store.port import Page, Store
 
@@ -93,6 +94,8 @@ class Scripted:
         self.calls.append(call)
         do, gate = call.inputs.get("do"), call.inputs.get("gate")
         for number in range(call.inputs.get("tokens", 0)):
+            if number == call.inputs.get("pause"):
+                await self.gate("pause").wait()
             if call.on_token is not None:
                 call.on_token("answer", "\ud83d" if do == "half" else call.inputs.get("delta", f"{number} "))
         if gate is not None:
@@ -187,11 +190,15 @@ class Streamer(Heard):
 
 
 def request(turn_id: str, *, timeout_s: float = WAIT_S, stream: bool = False, **inputs: Any) -> TurnRequest:
-    """A turn; `q` is its id unless told otherwise. `expected_turn` and `cancel_on_disconnect` are the turn's own."""
+    """A turn; `q` is its id unless told otherwise. `expected_turn`, `cancel_on_disconnect` and `last_event` are the
+    turn's own."""
     expected, cancel = inputs.pop("expected_turn", None), inputs.pop("cancel_on_disconnect", False)
+    last_event = inputs.pop("last_event", NO_EVENT)
     inputs = {"q": turn_id, **inputs}
     hashed = body_hash("turn", inputs)
-    return TurnRequest(turn_id, True, hashed, orjson.dumps(inputs), timeout_s, expected, cancel, stream)
+    return TurnRequest(
+        turn_id, True, hashed, orjson.dumps(inputs), timeout_s, expected, cancel, stream, last_event=last_event
+    )
 
 
 class Bench:

@@ -75,3 +75,40 @@ def test_who_joins_a_turn_while_the_store_is_away_waits_no_longer_than_its_deadl
     bench.committed()
     assert bench.answer("patient")["turn"] == 1
     assert len(bench.replies["joined"]) == 1
+
+
+def test_a_delta_of_which_a_piece_is_missing_is_not_shown() -> None:
+    """Its link was lost in the middle of it; the next one brings all of it again."""
+
+    async def scenario() -> None:
+        wait = TurnWait("t", streams=True)
+        wait.started(1)
+        wait.piece("lo", 2, "a", True)
+        assert wait.seen == (1, 1)
+        wait.started(1)
+        wait.piece("long ", 2, "a", True)
+        wait.piece("word", 2, "a", False)
+        wait.reply(b"{}", False)
+        events = await all_of(wait)
+        assert [event.id for event in events] == ["1.1", "1.2", "1.3"]
+        assert b'"long word"' in events[1].data
+
+    asyncio.run(scenario())
+
+
+def test_an_attempt_that_the_reader_has_seen_a_later_one_of_is_shown_above_it() -> None:
+    """The host goes on counting its own way, and is asked so."""
+
+    async def scenario() -> None:
+        wait = TurnWait("t", streams=True, last_event=(3, 7))
+        assert (wait.seen, wait.next_attempt) == ((3, 7), 4)
+        wait.started(1)
+        assert (wait.attempt, wait.seen, wait.next_attempt) == (4, (1, 1), 2)
+        wait.token(2, "a", "x")
+        wait.started(1)
+        assert wait.seen == (1, 2)
+        wait.started(2)
+        wait.reply(b"{}", False)
+        assert [event.id for event in await all_of(wait)] == ["5.1", "5.2"]
+
+    asyncio.run(scenario())
