@@ -33,7 +33,7 @@ def run(connection: Connection, text: str, parameters: Sequence[object]) -> list
     cursor = connection.connection.cursor()
     try:
         cursor.execute(text, tuple(parameters))
-        return list(cursor.fetchall())
+        return list(cursor.fetchall()) if cursor.description else []
     finally:
         cursor.close()
 
