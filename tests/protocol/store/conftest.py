@@ -65,6 +65,15 @@ def new_url(request: pytest.FixtureRequest) -> str:
     return found
 
 
+@pytest.fixture
+def fresh_url(new_url: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """Another one of the same kind."""
+    if new_url.startswith("sqlite"):
+        return f"sqlite:///{tmp_path / 'fresh'}"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.url_of(server.create_database())
+
+
 @pytest.fixture(params=["sqlite-file", "sqlite-memory", "postgresql"])
 def store(request: pytest.FixtureRequest, clock: ManualClock) -> Iterator[Store]:
     """An empty store."""
