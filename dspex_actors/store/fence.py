@@ -19,7 +19,6 @@ from sqlalchemy import (
     String,
     column,
     func,
-    insert,
     literal_column,
     select,
     tuple_,
@@ -30,7 +29,7 @@ from sqlalchemy.sql.expression import ClauseElement
 
 from dspex_actors.errors import AlreadyExists, Internal
 from dspex_actors.resources.journal import Entry, Verdict
-from dspex_actors.store.driver import run, run_many, text_of
+from dspex_actors.store.driver import insert_rows, insert_text_of, run, text_of
 from dspex_actors.store.schema import journal, lease, session
 
 T = TypeVar("T")
@@ -46,7 +45,7 @@ class Fence:
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
         self._integrity_error = dialect.loaded_dbapi.IntegrityError
-        self._insert = text_of(insert(journal), dialect)
+        self._insert = insert_text_of(journal, dialect)
 
     def commit(self, connection: Connection, entries: Sequence[Entry]) -> list[Verdict]:
         """Write what may be written, inside the caller's transaction; one verdict an entry, in order.
@@ -97,7 +96,7 @@ class Fence:
         if not rows:
             return
         try:
-            run_many(connection, self._insert, rows)
+            insert_rows(connection, self._insert, rows)
         except self._integrity_error as fault:
             msg = "A turn of this batch was recorded before, under another number; commit the entries one by one."
             raise AlreadyExists(msg) from fault

@@ -21,6 +21,11 @@ _INHERIT = (
     .values(epoch=lease.c.epoch + literal_column("1"), host=bindparam("h"))
     .where(lease.c.host == bindparam("lost"))
 )
+_RAISE = (
+    update(lease)
+    .values(epoch=lease.c.epoch + literal_column("1"), host=bindparam("h"))
+    .where(lease.c.unit == any_(bindparam("units", type_=ARRAY(String))))
+)
 _HELD = select(lease.c.unit, lease.c.epoch).where(lease.c.host == bindparam("h")).order_by(lease.c.unit)
 _LOCK = select(lease.c.unit, lease.c.epoch).order_by(lease.c.unit).with_for_update()
 _LOCK_THESE = _LOCK.where(lease.c.unit == any_(bindparam("units", type_=ARRAY(String))))
@@ -33,7 +38,7 @@ def seed(connection: Connection, owners: dict[str, str]) -> None:
     known = set(connection.scalars(select(lease.c.unit)))
     missing = [{"unit": unit, "epoch": 1, "host": owners[unit]} for unit in sorted(owners.keys() - known)]
     if missing:
-        connection.execute(insert(lease), missing)
+        connection.execute(insert(lease).values(missing))
 
 
 def every(connection: Connection) -> Sequence[Lease]:
@@ -48,8 +53,10 @@ def take_over(connection: Connection, seen: Sequence[Lease], host: str) -> list[
     rows = _locked(connection, list(wanted))
     won = [unit for unit, epoch in rows if wanted.get(unit) == epoch]
     taken = [Lease(unit, wanted[unit] + 1, host) for unit in won]
-    text = cached_text_of(_TAKE, connection)
-    if taken:
+    if _has_row_locks(connection):
+        run(connection, cached_text_of(_RAISE, connection), (host, won))
+    elif taken:
+        text = cached_text_of(_TAKE, connection)
         run_many(connection, text, [(new.epoch, host, new.unit, new.epoch - 1) for new in taken])
     return taken
 
