@@ -67,6 +67,9 @@ def parse_url(url: str) -> URL:
             "postgresql://<user>@<host>:<port>/<database>; set DSPEX_STORE_URL"
         )
         raise InvalidRequest(msg + ".", errors=[{"loc": ["store_url"], "msg": msg, "type": "url"}])
+    if (password := parsed.query.get("password")) is not None:
+        # SQLAlchemy hides it only in its own place.
+        return parsed.difference_update_query(["password"]).set(password=str(password))
     return parsed
 
 
