@@ -51,8 +51,8 @@ def insert_text_of(table: Table, dialect: Dialect) -> str:
 def insert_rows(connection: Connection, text: str, rows: Sequence[Sequence[object]]) -> None:
     """Insert rows, each in the order of the table's columns; `text` is of `insert_text_of`.
 
-    PostgreSQL gets them as one statement: psycopg's `executemany` ends with a message after which the server's clock for
-    idle transactions stands still (seen on 15), and a host that froze before COMMIT would keep its locks.
+    PostgreSQL gets them as one statement: psycopg's `executemany` ends with a message after which the server's clock
+    for idle transactions stands still (seen on 15), and a host that froze before COMMIT would keep its locks.
     """
     if connection.dialect.name == "postgresql":
         run(connection, text, [list(column) for column in zip(*rows, strict=True)])

@@ -163,7 +163,7 @@ def application_name(owner: str | None) -> str:
 
 
 def _arguments(url: URL, busy_timeout_s: float, owner: str | None) -> dict[str, Any]:
-    """What libpq is given beside the address. Raises InvalidRequest for an address with options that it does not know."""
+    """What libpq is given beside the address. Raises InvalidRequest for an address with an option that is none."""
     arguments: dict[str, Any] = {
         "application_name": application_name(owner),
         "client_encoding": "utf8",

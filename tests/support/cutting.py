@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 class CuttingProxy:
@@ -55,7 +55,7 @@ class CuttingProxy:
         except (OSError, ConnectionAbortedError):
             pass
         for end in (source, target):
-            with_shutdown(end)
+            _close(end)
 
     def _listen(self, data: bytes, deaf: threading.Event) -> None:
         if self._lost is not None and self._lost in data:
@@ -67,12 +67,10 @@ class CuttingProxy:
             deaf.set()
 
 
-def with_shutdown(end: socket.socket) -> None:
+def _close(end: socket.socket) -> None:
     """Close it, also for the thread that waits in it."""
-    try:
+    with suppress(OSError):
         end.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass
     end.close()
 
 

@@ -32,8 +32,8 @@ FAST = ("fsync=off", "full_page_writes=off", "max_connections=100", "shared_buff
 class PostgresServer:
     """One server. `start`, `stop` and `crash` may be called again and again; data and port stay the same."""
 
-    def __init__(self, binaries: Path, folder: Path, as_postgres: list[str]) -> None:
-        self._binaries, self._folder, self._as_postgres = binaries, folder, as_postgres
+    def __init__(self, binaries: Path, folder: Path, as_postgres: list[str], options: tuple[str, ...]) -> None:
+        self._binaries, self._folder, self._as_postgres, self._options = binaries, folder, as_postgres, options
         self.port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
@@ -49,12 +49,18 @@ class PostgresServer:
 
     def init(self) -> None:
         """Make the data folder."""
-        command = ["initdb", "-D", self._folder / "data", "-U", "dspex", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8"]
-        subprocess.run(self._command(*command, "--no-sync"), check=True, capture_output=True, cwd="/")
+        options = ("-U", "dspex", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+        command = self._command("initdb", "-D", self._folder / "data", *options)
+        subprocess.run(command, check=True, capture_output=True, cwd="/")
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        options = (*FAST, "listen_addresses=127.0.0.1", f"port={self.port}", f"unix_socket_directories={self._folder}")
+        options = (
+            *self._options,
+            "listen_addresses=127.0.0.1",
+            f"port={self.port}",
+            f"unix_socket_directories={self._folder}",
+        )
         flags = [part for option in options for part in ("-c", option)]
         with (self._folder / "log").open("ab") as log:
             command = self._command("postgres", "-D", self._folder / "data", *flags)
@@ -85,6 +91,21 @@ class PostgresServer:
         self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return name
 
+    def configure(self, name: str, value: str) -> None:
+        """Set a parameter of the server, which takes it at once."""
+        self.execute(f"ALTER SYSTEM SET {name} = '{value}'")
+        self.execute("SELECT pg_reload_conf()")
+        deadline = time.monotonic() + START_S
+        while self.execute(f"SHOW {name}") != [(value,)]:
+            assert time.monotonic() < deadline
+
+    def add_role(self, name: str, password: str) -> None:
+        """A role that is asked for its password."""
+        self.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'")
+        rules = self._folder / "data" / "pg_hba.conf"
+        rules.write_text(f"host all {name} 127.0.0.1/32 scram-sha-256\n{rules.read_text()}")
+        self.execute("SELECT pg_reload_conf()")
+
     def _command(self, binary: str, *arguments: str | Path) -> list[str]:
         return [*self._as_postgres, str(self._binaries / binary), *map(str, arguments)]
 
@@ -102,13 +123,16 @@ class PostgresServer:
 
 
 @contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
-    """A server that runs until the block ends; skips the test where PostgreSQL is not installed."""
+def postgres_server(*, durable: bool = False) -> Iterator[PostgresServer]:
+    """A server that runs until the block ends; skips the test where PostgreSQL is not installed.
+
+    `durable` leaves the server's own settings, by which commits survive a power cut.
+    """
     binaries, as_postgres = _binaries(), _as_postgres()
     folder = Path(tempfile.mkdtemp(prefix="dspex-pg-"))
     if as_postgres:
         shutil.chown(folder, "postgres", "postgres")
-    server = PostgresServer(binaries, folder, as_postgres)
+    server = PostgresServer(binaries, folder, as_postgres, () if durable else FAST)
     try:
         server.init()
         server.start()

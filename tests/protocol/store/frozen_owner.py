@@ -16,7 +16,7 @@ def say(word: object) -> None:
 
 
 def main(url: str, uid: str, unit: str, epoch: str, may_idle: str) -> None:
-    """Write an entry, wait to be told (or frozen) before COMMIT, say what came of it, and repeat it as a writer does."""
+    """Write an entry, wait before COMMIT to be told to go on, say what came of it, repeat it as a writer does."""
     entry = Entry(uid, 1, "turn", 1, "late", b"", b"{}", 5, unit=unit, epoch=int(epoch))
     store = open_store(url, owner="host-a")
     try:

@@ -112,5 +112,5 @@ def test_a_lost_answer_is_the_new_owners_to_resolve(store: Store) -> None:
 def test_a_connection_that_reads_cannot_write(shared_store: SqlStore) -> None:
     """So no write escapes the transactions that are made for writing."""
     statement = "UPDATE lease SET epoch = 9"
-    with pytest.raises(StoreUnavailable, match="read-?only"), shared_store._database.read() as connection:
+    with pytest.raises(StoreUnavailable, match=r"read-?only"), shared_store._database.read() as connection:
         connection.exec_driver_sql(statement)

@@ -6,9 +6,10 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from threading import Barrier
+from typing import Any
 
 import pytest
-from sqlalchemy import literal_column, select
+from sqlalchemy import Select, literal_column, select
 
 from dspex_actors.errors import InvalidRequest, NotFound, StoreUnavailable
 from dspex_actors.resources.journal import Verdict
@@ -37,11 +38,11 @@ def test_connections_ended_while_idle_are_replaced_unnoticed(postgres_store: Sql
 def test_a_connection_lost_in_a_transaction_is_told_and_replaced(postgres_store: SqlStore, postgres_url: str) -> None:
     """Nothing of it was committed; the next call has another connection."""
     session = make_session(postgres_store)
-    with pytest.raises(StoreUnavailable, match="Nothing was acknowledged"):
-        with postgres_store._database.write() as connection:
-            postgres_store._fence.commit(connection, [turn_of(session, 1)])
-            sql(postgres_url, END_ALL)
-            postgres_store._fence.commit(connection, [turn_of(session, 1)])
+    told = pytest.raises(StoreUnavailable, match="Nothing was acknowledged")
+    with told, postgres_store._database.write() as connection:
+        postgres_store._fence.commit(connection, [turn_of(session, 1)])
+        sql(postgres_url, END_ALL)
+        postgres_store._fence.commit(connection, [turn_of(session, 2)])
     assert postgres_store.entries(session.uid) == []
     assert postgres_store.commit([turn_of(session, 1)]) == [Verdict.COMMITTED]
 
@@ -135,7 +136,7 @@ def test_a_name_with_a_nul_is_the_callers_fault(postgres_store: SqlStore) -> Non
 
 def test_a_percent_sign_in_a_statement_is_one(shared_store: SqlStore) -> None:
     """Sent as text too, with and without parameters."""
-    statement = select(literal_column("'100%'"), literal_column("7") % literal_column("4"))
+    statement: Select[Any] = select(literal_column("'100%'"), literal_column("7") % literal_column("4"))
     with shared_store._database.read() as connection:
         assert run(connection, text_of(statement, connection.dialect), ()) == [("100%", 3)]
 

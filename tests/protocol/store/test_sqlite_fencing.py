@@ -11,7 +11,9 @@ from tests.protocol.store.making import lease_of, make_session, turn_of
 from tests.protocol.store.tracing import trace
 
 
-def test_a_takeover_that_wins_the_lock_beats_the_commit_waiting_behind_it(sqlite_store: SqlStore, sqlite_url: str) -> None:
+def test_a_takeover_that_wins_the_lock_beats_the_commit_waiting_behind_it(
+    sqlite_store: SqlStore, sqlite_url: str
+) -> None:
     """Two connections and SQLite's real lock: the committer sees the epoch as it is after its wait."""
     session = make_session(sqlite_store)
     rival = open_store(sqlite_url)
@@ -28,7 +30,9 @@ def test_a_takeover_that_wins_the_lock_beats_the_commit_waiting_behind_it(sqlite
     assert sqlite_store.entries(session.uid) == []
 
 
-def test_a_commit_that_wins_the_lock_is_seen_by_the_takeover_waiting_behind_it(sqlite_store: SqlStore, sqlite_url: str) -> None:
+def test_a_commit_that_wins_the_lock_is_seen_by_the_takeover_waiting_behind_it(
+    sqlite_store: SqlStore, sqlite_url: str
+) -> None:
     """The new owner's first read has the entry."""
     session = make_session(sqlite_store)
     rival, asked = open_store(sqlite_url), Event()
