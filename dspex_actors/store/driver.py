@@ -45,7 +45,10 @@ def insert_text_of(table: Table, dialect: Dialect) -> str:
     names = [each.name for each in table.c]
     columns = [cast(bindparam(each.name, type_=ARRAY(each.type)), ARRAY(each.type)) for each in table.c]
     rows = func.unnest(*columns).table_valued(*names, name="v").render_derived()
-    return text_of(insert(table).from_select(names, select(*rows.c)), dialect)
+    text = text_of(insert(table).from_select(names, select(*rows.c)), dialect)
+    return text.replace(
+        "%s::BYTEA[]", "%b::BYTEA[]"
+    )  # in psycopg's words: not escaped as text, which takes as long again
 
 
 def insert_rows(connection: Connection, text: str, rows: Sequence[Sequence[object]]) -> None:
