@@ -119,13 +119,6 @@ def test_one_of_many_simultaneous_creations_with_one_key_makes_it(store: Store) 
     assert len({each.value.uid for each in made}) == 1
 
 
-def test_many_may_seed_the_leases_at_once(store: Store) -> None:
-    """One of them does."""
-    with ThreadPoolExecutor(6) as pool:
-        list(pool.map(lambda n: store.seed_leases({f"shard:{i}": f"h{n}" for i in range(64)}), range(6)))
-    assert len({lease.host for lease in store.leases()}) == 1
-
-
 def test_a_name_with_a_nul_is_the_callers_fault(postgres_store: SqlStore) -> None:
     """PostgreSQL's texts hold none; SQLite's do, and there is nothing of that name."""
     with pytest.raises(InvalidRequest, match="NUL"):

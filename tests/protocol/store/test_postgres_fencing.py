@@ -16,9 +16,10 @@ from sqlalchemy import Connection
 
 from dspex_actors.errors import StoreUnavailable
 from dspex_actors.resources.journal import Verdict
+from dspex_actors.resources.key import ApiKey
 from dspex_actors.resources.session import SessionRecord
-from dspex_actors.store import Lease, SqlStore, open_store
-from dspex_actors.store.fence import _lease_check
+from dspex_actors.store import Lease, SqlStore, keys, leases, open_store
+from dspex_actors.store.fence import CHUNK, _lease_check
 from tests.protocol.store.making import TENANT, lease_of, make_session, sql, turn_of
 from tests.support.cutting import cutting
 from tests.support.postgres import PostgresServer
@@ -210,3 +211,43 @@ def test_a_plain_read_of_the_epoch_would_have_let_the_stale_commit_land(
         with closing(open_store(postgres_url)) as rival:
             assert rival.inherit("host-a", "host-b")
         assert fence._advance(connection, [entry]) == {session.uid: TENANT}
+
+
+UNITS = {f"shard:{n}": "host-a" for n in range(4)}
+KEY = ApiKey("admin", "a" * 64, "default", ("admin",), None, 5)
+
+
+@pytest.mark.parametrize("what", ["leases", "key"])
+def test_two_processes_that_write_the_same_do_it_one_after_the_other(
+    postgres_store: SqlStore, postgres_url: str, what: str
+) -> None:
+    """What reads first and then writes: neither is refused what the other one has just written."""
+    with closing(open_store(postgres_url)) as other, ThreadPoolExecutor(1) as pool:
+        with transaction(postgres_store) as connection:
+            if what == "leases":
+                leases.seed(connection, UNITS)
+                waiting = pool.submit(other.seed_leases, UNITS)
+            else:
+                keys.put(connection, KEY)
+                waiting = pool.submit(other.put_key, KEY)
+            wait_until_one_waits(postgres_url)
+        waiting.result(10)
+
+
+@pytest.mark.parametrize("who", ["inherit", "take_over", "commit"])
+def test_leases_are_locked_in_key_order_by_everybody(postgres_store: SqlStore, postgres_url: str, who: str) -> None:
+    """Whatever the order of the rows or of the entries, so that nobody waits in a circle: the later one is free while
+    the first one is waited for."""
+    postgres_store.seed_leases({"session:b": "host-a"})
+    postgres_store.seed_leases({"session:a": "host-a"})
+    made = [make_session(postgres_store) for _ in range(CHUNK + 1)] if who == "commit" else []
+    batch = [turn_of(each, 1, unit="session:b" if each is not made[-1] else "session:a") for each in made]
+    seen = [lease for lease in postgres_store.leases() if lease.unit.startswith("session:")]
+    calls = {"inherit": ("host-a", "host-b"), "take_over": (seen[::-1], "host-b"), "commit": (batch,)}
+    with closing(open_store(postgres_url)) as rival, ThreadPoolExecutor(1) as pool:
+        with transaction(rival) as connection:
+            connection.exec_driver_sql("SELECT FROM lease WHERE unit = 'session:a' FOR UPDATE")
+            waiting = pool.submit(getattr(postgres_store, who), *calls[who])
+            wait_until_one_waits(postgres_url)
+            connection.exec_driver_sql("SELECT FROM lease WHERE unit = 'session:b' FOR UPDATE NOWAIT")
+        waiting.result(10)
