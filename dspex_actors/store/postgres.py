@@ -239,9 +239,7 @@ def _translated(fault: BaseException | None) -> DspexError | None:
         return InvalidRequest("A text of this request holds the character NUL; remove it.")
     if isinstance(fault, _OURS) and not isinstance(fault, _OF_OPERATORS):
         return None
-    unavailable = StoreUnavailable(_sentence(_first_line(fault)))
-    unavailable.__cause__ = fault
-    return unavailable
+    return StoreUnavailable(_sentence(_first_line(fault)))
 
 
 def _is_lock_refused(fault: StoreUnavailable) -> bool:

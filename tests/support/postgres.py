@@ -23,6 +23,7 @@ import psycopg
 import pytest
 
 MISSING = "missing: PostgreSQL's server (Debian, Ubuntu: apt-get install postgresql)"
+ADMIN = "postgres"
 START_S = 60.0
 POLL_S = 0.05
 # Nothing here has to survive a power cut.
@@ -41,15 +42,15 @@ class PostgresServer:
     @property
     def url(self) -> str:
         """The server's own database, for its administrator."""
-        return self.url_of("postgres")
+        return self.url_of("postgres", ADMIN)
 
-    def url_of(self, database: str) -> str:
-        """The address of a database."""
-        return f"postgresql://dspex@127.0.0.1:{self.port}/{database}"
+    def url_of(self, database: str, role: str = "dspex") -> str:
+        """The address of a database; by default for a role without rights over the server."""
+        return f"postgresql://{role}@127.0.0.1:{self.port}/{database}"
 
     def init(self) -> None:
         """Make the data folder."""
-        options = ("-U", "dspex", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+        options = ("-U", ADMIN, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
         command = self._command("initdb", "-D", self._folder / "data", *options)
         subprocess.run(command, check=True, capture_output=True, cwd="/")
 
@@ -80,15 +81,15 @@ class PostgresServer:
         self._signal(signal.SIGQUIT)
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
-        """Run a statement; its rows."""
-        with psycopg.connect(self.url_of(database), autocommit=True) as connection:
+        """Run a statement as the administrator; its rows."""
+        with psycopg.connect(self.url_of(database, ADMIN), autocommit=True) as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
     def create_database(self, template: str = "template0") -> str:
         """A database of a new name, as a copy; its name."""
         name = f"t{next(self._numbers)}"
-        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        self.execute(f"CREATE DATABASE {name} OWNER dspex TEMPLATE {template}")
         return name
 
     def configure(self, name: str, value: str) -> None:
@@ -136,6 +137,7 @@ def postgres_server(*, durable: bool = False) -> Iterator[PostgresServer]:
     try:
         server.init()
         server.start()
+        server.execute("CREATE ROLE dspex LOGIN")
         yield server
     finally:
         server.crash()
