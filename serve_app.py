@@ -63,7 +63,7 @@ def _open(settings: Settings) -> tuple[Any, Any, Any]:
     from dspex_actors.programs.catalogue import Programs
 
     models = Models(settings.lm, settings.lm_api_base, settings.lm_api_key)
-    store = open_store(settings.database_url, owner="api")
+    store = open_store(settings.database_url)
     ensure_admin_key(settings, Home(settings.home), store, SystemClock())
     return store, models, Programs(models, settings.packages)
 

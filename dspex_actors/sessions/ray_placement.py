@@ -49,7 +49,7 @@ class PlacementActor:
         from dspex_actors.store.opening import open_store
 
         self._settings = Settings(**settings)
-        self._store: Store = open_store(self._settings.database_url, owner=name)
+        self._store: Store = open_store(self._settings.database_url)
         self._term = self._store.take_term()
         self._store.inherit(name, name)  # what is done for the first time takes longest
         self._leases = {lease.unit: lease for lease in self._store.leases()}

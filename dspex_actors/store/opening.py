@@ -34,8 +34,8 @@ def open_store(
             PostgreSQL must be there.
         expect_store_id: The only store to accept.
         busy_timeout_s: How long a call waits for another process's transaction, in seconds.
-        owner: The name of the process that opens it, a host's for instance: PostgreSQL shows it, and a takeover of its
-            leases finds its connections by it.
+        owner: The name of the host that opens it, if one does: PostgreSQL shows it, and a takeover of its leases finds
+            its connections by it.
 
     Raises:
         InvalidRequest: The address is none of a store, or its driver is not installed.

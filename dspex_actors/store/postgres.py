@@ -1,8 +1,8 @@
 """PostgreSQL: connections, transactions, and what a database fault becomes. Needs the extra `postgres` (psycopg 3).
 
 Writers run at READ COMMITTED: a statement that waited for a lock sees the row as it is then, which the fence relies on.
-Readers are read-only and in autocommit, so that none of them is ever idle in a transaction. A process that freezes
-inside a transaction is cut off by the server after 500 ms; a takeover does not even wait for that.
+Readers are read-only and in autocommit, so that none of them is ever idle in a transaction. A host that freezes inside
+a transaction is cut off by the server after 500 ms; a takeover does not even wait for that.
 """
 
 from __future__ import annotations
@@ -33,11 +33,20 @@ T = TypeVar("T")
 WRITERS = 2
 READERS = 4
 """Connections of a process at most; they are opened when they are needed."""
-IDLE_IN_TRANSACTION_MS = 500
+IDLE_MS = 500
+"""How long an owner of leases, or a takeover, may be idle in a transaction."""
+OTHERS_IDLE_MS = 2_000
+"""The others lock no lease: a machine short of processors need not fail their requests."""
 LOST_PEER_MS = 5_000
 TAKEOVER_LOCK_MS = 150
 MIGRATION_LOCK_S = 120
 _KEEPALIVES = {"idle": 2, "interval": 1, "count": 3}
+_SETTINGS = {
+    "tcp_user_timeout": LOST_PEER_MS,
+    **{f"tcp_keepalives_{name}": value for name, value in _KEEPALIVES.items()},
+}
+_IDLE = "idle_in_transaction_session_timeout"
+_TAKEOVER = f"SET LOCAL {_IDLE} = {IDLE_MS}; SET LOCAL lock_timeout = {TAKEOVER_LOCK_MS}"
 _NAME_BYTES = 63
 _OF_OPERATORS = (errors.InsufficientPrivilege, errors.UndefinedTable, errors.DuplicateTable, errors.InvalidSchemaName)
 _OURS = (psycopg.IntegrityError, psycopg.ProgrammingError, psycopg.DataError)
@@ -46,15 +55,18 @@ _OURS = (psycopg.IntegrityError, psycopg.ProgrammingError, psycopg.DataError)
 class PostgresDatabase:
     """One PostgreSQL database. Thread-safe.
 
-    `owner` is the process's name in `pg_stat_activity` and the one by which a takeover finds what must not hold it up.
+    `owner` is the name of a host: `pg_stat_activity` shows it, and a takeover finds by it what must not hold it up.
     """
 
     def __init__(self, url: URL, busy_timeout_s: float, owner: str | None = None) -> None:
         self._closed = False
         self._busy_timeout_s = busy_timeout_s
         arguments = _arguments(url, busy_timeout_s, owner)
-        self.writer = _engine(url, WRITERS, arguments, busy_timeout_s, "READ COMMITTED")
-        self._reader = _engine(url, READERS, arguments, busy_timeout_s, "AUTOCOMMIT")
+        idle_ms = OTHERS_IDLE_MS if owner is None else IDLE_MS
+        settings = {**_SETTINGS, _IDLE: idle_ms, "lock_timeout": round(busy_timeout_s * 1_000)}
+        self.writer = _engine(url, WRITERS, arguments, busy_timeout_s, "READ COMMITTED", settings)
+        settings = {**settings, "default_transaction_read_only": 1}
+        self._reader = _engine(url, READERS, arguments, busy_timeout_s, "AUTOCOMMIT", settings)
         self.dialect = self.writer.dialect
 
     def close(self) -> None:
@@ -110,7 +122,7 @@ class PostgresDatabase:
         while True:
             try:
                 with self.write() as connection:
-                    connection.exec_driver_sql(f"SET LOCAL lock_timeout = {TAKEOVER_LOCK_MS}")
+                    connection.exec_driver_sql(_TAKEOVER)
                     return work(connection)
             except StoreUnavailable as fault:
                 if not _is_lock_refused(fault) or time.monotonic() > deadline:
@@ -129,7 +141,7 @@ class PostgresDatabase:
         """
         with self.write() as connection:
             # Alembic's import alone may take longer than a host's transaction may idle.
-            connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+            connection.exec_driver_sql(f"SET LOCAL {_IDLE} = 0")
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{MIGRATION_LOCK_S}s'")
             hold(connection, MIGRATION)
             yield connection
@@ -181,8 +193,13 @@ def _arguments(url: URL, busy_timeout_s: float, owner: str | None) -> dict[str, 
 
 
 def _engine(
-    url: URL, connections: int, arguments: dict[str, Any], busy_timeout_s: float, isolation: Any
-) -> Engine:  # Any: SQLAlchemy's own names of levels
+    url: URL,
+    connections: int,
+    arguments: dict[str, Any],
+    busy_timeout_s: float,
+    isolation: Any,  # SQLAlchemy's own names of levels
+    settings: dict[str, int],
+) -> Engine:
     engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
         poolclass=QueuePool,
@@ -195,17 +212,11 @@ def _engine(
         hide_parameters=True,
         connect_args=arguments,
     )
-    settings = {
-        "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_MS,
-        "lock_timeout": round(busy_timeout_s * 1_000),
-        "tcp_user_timeout": LOST_PEER_MS,
-        **{f"tcp_keepalives_{name}": value for name, value in _KEEPALIVES.items()},
-        **({"default_transaction_read_only": "on"} if isolation == "AUTOCOMMIT" else {}),
-    }
+    prepared = "; ".join(f"SET {name} = {value}" for name, value in settings.items())
 
     def prepare(connection: psycopg.Connection[Any], _record: object) -> None:
         before, connection.autocommit = connection.autocommit, True
-        connection.execute("; ".join(f"SET {name} = {value}" for name, value in settings.items()).encode())
+        connection.execute(prepared.encode())
         connection.autocommit = before
 
     event.listen(engine, "connect", prepare)

@@ -6,10 +6,9 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from threading import Barrier
-from typing import Any
 
 import pytest
-from sqlalchemy import Select, literal_column, select
+from sqlalchemy import Integer, String, literal_column, select
 
 from dspex_actors.errors import InvalidRequest, NotFound, StoreUnavailable
 from dspex_actors.resources.journal import Verdict
@@ -72,6 +71,15 @@ def test_the_connections_of_a_host_carry_the_timeouts_and_its_name(postgres_url:
             assert connection.exec_driver_sql("SHOW transaction_read_only").scalar() == "on"
 
 
+def test_who_owns_no_lease_may_be_slower_but_not_in_a_takeover(postgres_store: SqlStore) -> None:
+    """Short of processors, an API replica's requests need not fail; a takeover holds up everybody."""
+    show = "SHOW idle_in_transaction_session_timeout"
+    with postgres_store._database.write() as connection:
+        assert connection.exec_driver_sql(show).scalar() == "2s"
+    within = postgres_store._database.takeover((), lambda connection: connection.exec_driver_sql(show).scalar())
+    assert within == "500ms"
+
+
 def test_a_long_name_is_shown_by_its_digest() -> None:
     """PostgreSQL would cut it, and two hosts might look alike."""
     names = {application_name(f"{'host' * 20}-{n}") for n in range(3)}
@@ -129,7 +137,8 @@ def test_a_name_with_a_nul_is_the_callers_fault(postgres_store: SqlStore) -> Non
 
 def test_a_percent_sign_in_a_statement_is_one(shared_store: SqlStore) -> None:
     """Sent as text too, with and without parameters."""
-    statement: Select[Any] = select(literal_column("'100%'"), literal_column("7") % literal_column("4"))
+    three = literal_column("7", Integer) % literal_column("4", Integer)
+    statement = select(literal_column("'100%'", String), three)
     with shared_store._database.read() as connection:
         assert run(connection, text_of(statement, connection.dialect), ()) == [("100%", 3)]
 

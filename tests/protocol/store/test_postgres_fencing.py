@@ -161,7 +161,7 @@ def test_a_frozen_owner_that_holds_the_lock_is_taken_over_and_cannot_commit(
         seen = postgres_store.leases()
         calls = {"inherit": ("host-a", "host-b"), "take_over": (seen, "host-b")}
         assert [lease.epoch for lease in getattr(postgres_store, by)(*calls[by])] == [2]
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 4  # in a quiet hour 0.2 s; a lock timeout would be 5 s
         assert woken(child) == ["unavailable", "MOVED"]
     assert postgres_store.entries(session.uid) == []
 
