@@ -19,7 +19,7 @@ from dspex_actors.store.postgres import application_name
 from tests.protocol.store.making import TENANT, make_session, sql, turn_of
 from tests.support.postgres import PostgresServer
 
-END_ALL = """SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+END_ALL = """SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND starts_with(application_name, 'dspex')"""
 WRITING = {"idle_in_transaction_session_timeout": "500ms", "lock_timeout": "5s", "tcp_user_timeout": "5000",
            "tcp_keepalives_idle": "2", "tcp_keepalives_count": "3", "transaction_isolation": "read committed",
