@@ -60,7 +60,7 @@ def serve(
     program_packages: ProgramPackages = None,
     test_mode: TestMode = None,
 ) -> None:
-    """Start everything and serve until Ctrl-C. Secrets come from DSPEX_API_KEY and DSPEX_LM_API_KEY."""
+    """Start everything and serve until Ctrl-C. Secrets: DSPEX_API_KEY, DSPEX_LM_API_KEY, DSPEX_STORE_PASSWORD."""
     flags: dict[str, Any] = dict(locals())
     from dspex_actors.cli.settings import load
 

@@ -15,7 +15,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")
 Home = Annotated[Path | None, typer.Option(help="Data folder: the store, the key, the logs.")]
 Host = Annotated[str | None, typer.Option(help="Address that the HTTP front listens on.")]
 Port = Annotated[int | None, typer.Option(help="Port that the HTTP front listens on.")]
-StoreUrl = Annotated[str | None, typer.Option(help="SQLAlchemy address of the store.")]
+StoreUrl = Annotated[
+    str | None, typer.Option(help="Address of the store: sqlite:///<file> or postgresql://<user>@<host>/<database>.")
+]
 Hosts = Annotated[int | None, typer.Option(help="Hosts that own sessions.")]
 Standby = Annotated[int | None, typer.Option(help="Warm hosts that take over.")]
 SessionIdle = Annotated[

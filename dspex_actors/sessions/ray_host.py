@@ -169,7 +169,7 @@ class HostActor:
         from dspex_actors.store.opening import open_store
 
         settings = self._settings
-        store = open_store(settings.database_url)
+        store = open_store(settings.database_url, owner=self._name)
         models = Models(settings.lm, settings.lm_api_base, settings.lm_api_key)
         models.warm()
         programs = Programs(models, settings.packages)

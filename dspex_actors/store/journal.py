@@ -51,7 +51,9 @@ def by_turn_id(connection: Connection, uid: str, turn_id: str) -> Entry | None:
 
 def record_failure(connection: Connection, failed: FailedTurn) -> None:
     """Insert or replace; nothing where the session is gone."""
-    tenant = connection.scalar(select(session.c.tenant).where(session.c.uid == failed.uid))
+    # Not deleted meanwhile, or the row would stay for ever.
+    of_uid = select(session.c.tenant).where(session.c.uid == failed.uid).with_for_update(read=True, key_share=True)
+    tenant = connection.scalar(of_uid)
     if tenant is None:
         return
     key = (failed_turn.c.uid, failed_turn.c.turn_id, failed_turn.c.attempt)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sqlalchemy import Connection
+
 from dspex_actors.clock import Clock
 from dspex_actors.resources.course import Course
 from dspex_actors.resources.journal import Entry, FailedTurn, Memory, Verdict
@@ -26,8 +28,8 @@ WARM_READERS = 2
 class SqlStore:
     """`Store` over SQLAlchemy; `open_store` makes one. Thread-safe.
 
-    A call that returns has been written to disk (`synchronous=FULL`); one that raises has changed nothing, except that
-    after StoreUnavailable a write may have happened whole.
+    A call that returns has been written to disk (SQLite: `synchronous=FULL`; PostgreSQL: what `synchronous_commit` says
+    there); one that raises has changed nothing, except that after StoreUnavailable a write may have happened whole.
     """
 
     def __init__(self, database: Database, clock: Clock, born: Identity) -> None:
@@ -35,9 +37,9 @@ class SqlStore:
         self.stream_key = born.stream_key
         self._database = database
         self._clock = clock
-        self._fence = Fence(database.writer.dialect)
-        self._courses = Courses(database.writer.dialect)
-        self._memories = Memories(database.writer.dialect, self._courses)
+        self._fence = Fence(database.dialect)
+        self._courses = Courses(database.dialect)
+        self._memories = Memories(database.dialect, self._courses)
 
     def close(self) -> None:
         """Close every connection; a store in memory is gone then."""
@@ -228,14 +230,17 @@ class SqlStore:
 
     def inherit(self, lost: str, heir: str) -> list[Lease]:
         """Move all leases of a host that is gone for good; gives what the heir holds."""
-        with self._database.write() as connection:
+
+        def work(connection: Connection) -> list[Lease]:
             pins.void(connection, lost)
             return leases.inherit(connection, lost, heir)
 
+        return self._database.takeover({lost} - {heir}, work)
+
     def take_over(self, seen: Sequence[Lease], host: str) -> list[Lease]:
         """Compare-and-set each lease from the epoch seen to the next; gives those that were won, in key order."""
-        with self._database.write() as connection:
-            return leases.take_over(connection, seen, host)
+        suspects = {old.host for old in seen} - {host}
+        return self._database.takeover(suspects, lambda connection: leases.take_over(connection, seen, host))
 
     def hand_over(self, seen: Sequence[Lease], heir: str, staying: Sequence[tuple[str, str]]) -> list[Lease]:
         """Move units that their owner gives away; gives their leases, and those of the sessions that stay."""

@@ -188,11 +188,24 @@ def test_what_is_not_there_has_no_course(store: Store) -> None:
 
 
 @pytest.mark.parametrize("statement", ["_course", "_turns"])
-def test_a_course_and_a_conversation_read_no_other_turns(file_store: SqlStore, statement: str) -> None:
+def test_a_course_and_a_conversation_read_no_other_turns(sqlite_store: SqlStore, statement: str) -> None:
     """The rewinds by their index, the turns by a range of the key: SQLite says so."""
-    text = getattr(file_store._courses, statement)
-    with file_store._database.read() as connection:
+    text = getattr(sqlite_store._courses, statement)
+    with sqlite_store._database.read() as connection:
         values = ("u", *(1 for _ in range(text.count("?") - 1)))
         plan = str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values).all())
     assert ("journal_rewind (uid=?)" if statement == "_course" else "(uid=? AND seq>? AND seq<?)") in plan
     assert "SCAN" not in plan
+
+
+@pytest.mark.parametrize(("statement", "index"), [("_course", "journal_rewind"), ("_turns", "journal_pkey")])
+def test_postgresql_reads_no_other_turns_either(postgres_store: SqlStore, statement: str, index: str) -> None:
+    """The same indexes; a table of a few rows would be read whole otherwise."""
+    text = getattr(postgres_store._courses, statement)
+    with postgres_store._database.read() as connection:
+        connection.exec_driver_sql("SET enable_seqscan = off; SET enable_bitmapscan = off")
+        values = ("u", *(1 for _ in range(text.count("%s") - 1)))
+        plan = str(connection.exec_driver_sql(f"EXPLAIN {text}", values).all())
+        connection.invalidate()
+    assert f"using {index}" in plan
+    assert "Seq Scan" not in plan
