@@ -17,6 +17,8 @@ from dspex_actors.cli.options import (
     LmApiBase,
     Port,
     ProgramPackages,
+    SnapshotBytes,
+    SnapshotEntries,
     Standby,
     StoreUrl,
     TestMode,
@@ -44,6 +46,8 @@ def serve(
     lm: Lm = None,
     lm_api_base: LmApiBase = None,
     program_packages: ProgramPackages = None,
+    snapshot_entries: SnapshotEntries = None,
+    snapshot_bytes: SnapshotBytes = None,
     test_mode: TestMode = None,
 ) -> None:
     """Start everything and serve until Ctrl-C. Secrets come from DSPEX_API_KEY and DSPEX_LM_API_KEY."""

@@ -25,6 +25,7 @@ from dspex_actors.lm.models import Models
 from dspex_actors.programs.catalogue import Programs
 from dspex_actors.resources.program import Program, ProgramSpec
 from dspex_actors.resources.session import ForkSpec, OnBusy, RewindSpec, SessionRecord, SessionSpec
+from dspex_actors.resources.snapshot import STATE_VERSION
 from dspex_actors.resources.turn import Cancellation, TurnAnswer, TurnEvent, TurnRequest, rewind_request
 from dspex_actors.sessions.activation import Ask
 from dspex_actors.sessions.cancelling import insist
@@ -49,7 +50,8 @@ class LocalTurns:
         self._epochs: dict[str, int] = {}
 
     def take(self, store: Store) -> None:
-        """Make the host the owner of every unit."""
+        """Make the host the owner of every unit: nobody else serves this store."""
+        store.raise_state_version(STATE_VERSION)
         store.seed_leases(first_owners([self._host.name], 1))
         store.take_over([lease for lease in store.leases() if lease.host != self._host.name], self._host.name)
         leases = store.leases()

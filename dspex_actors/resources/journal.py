@@ -12,6 +12,7 @@ import orjson
 from dspex_actors.errors import StoreUnavailable
 from dspex_actors.ids import rfc3339
 from dspex_actors.resources.course import Rewind
+from dspex_actors.resources.snapshot import Snapshot
 
 FORMAT_VERSION = 1
 
@@ -80,13 +81,13 @@ class Memory:
     """What an activation needs of a session's past.
 
     Attributes:
-        turn_ids: The ids of all recorded turns.
-        recent: The last turns of the conversation, in order.
+        snapshot: The newest that was asked for; None where there is none.
+        entries: Those after it, in order, as many as are read at once.
         attempts: How often turns that failed were started, by turn id; of the newest 1,000 failures.
     """
 
-    turn_ids: set[str]
-    recent: Sequence[Entry]
+    snapshot: Snapshot | None
+    entries: Sequence[Entry]
     attempts: dict[str, int]
 
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from dspex_actors.clock import Clock
-from dspex_actors.errors import DspexError, Internal, Moved
+from dspex_actors.errors import DspexError, Internal, Moved, NotFound
 from dspex_actors.resources.journal import entry_answer
 from dspex_actors.resources.turn import Cancellation, TurnRequest
-from dspex_actors.sessions.events import Look, Looked, Raised, Recall, Waiter
+from dspex_actors.sessions.events import Arrive, Look, Looked, Raised, Recall, Waiter
+from dspex_actors.sessions.reading import recollect
 from dspex_actors.sessions.runner import Run
 from dspex_actors.sessions.session import Session, full, mismatch
-from dspex_actors.sessions.state import exchange, remembered
+from dspex_actors.sessions.state import exchange
 from dspex_actors.store.port import Store
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Woken = tuple[Session, "LoadedProgram"]
+Recalled = Arrive | bytes | DspexError
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,20 +110,26 @@ def read_session(store: Store, programs: Programs, uid: str, epoch: int) -> Woke
     """
     record = store.load_session(uid)
     program = programs.known(record.program_uid) or programs.load(store.load_program(record.program_uid))
-    memory = store.memory(record, program.history_window)
-    return Session(record, epoch, remembered(record, memory, program.history_window), memory.attempts), program
+    read = recollect(store, record, program.history_window)
+    return Session(record, epoch, read.state(program.history_window), read.attempts), program
 
 
-def recall(store: Store, session: Session, wanted: Recall) -> bytes | DspexError:
-    """The recorded answer, or why there is none; Moved when the journal has no such turn, so that this activation is
-    stale. Blocks; raises nothing, because somebody waits."""
+def recall(store: Store, activation: Activation, wanted: Recall) -> Recalled:
+    """The recorded answer, or why there is none; the turn itself, as new, when its id only looked like a recorded one;
+    Moved when the session is gone, so that this activation is stale. Blocks; raises nothing: somebody waits."""
+    session, arrived = activation.session, wanted.arrived
+    assert session is not None
     try:
         entry = store.turn_by_id(session.record.uid, wanted.turn_id)
-        if entry is None:
-            return moved()
-        if entry.body_hash != wanted.body_hash:
-            return mismatch(wanted.turn_id)
-        return entry_answer(session.record.id, entry)
+        if entry is not None:
+            same = entry.body_hash == wanted.body_hash
+            return entry_answer(session.record.id, entry) if same else mismatch(wanted.turn_id)
+        store.load_session(session.record.uid)
+        if activation.program is not None and arrived.kind == "turn":
+            activation.program.validate(arrived.inputs)  # which was not done for one that is recorded
+        return replace(arrived, is_new=True)
+    except NotFound:
+        return moved()
     except DspexError as error:
         return error
     except Exception:

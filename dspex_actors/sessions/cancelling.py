@@ -75,8 +75,8 @@ def _ended(session: Session, turn_id: str | None) -> Cancellation:
         return Cancellation()
     if turn_id in session.cancelled:
         return Cancellation((turn_id,))
-    known = turn_id in session.state.turn_ids or turn_id in session.attempts
-    return Cancellation(too_late=(turn_id,)) if known else Cancellation()
+    # Whether it is recorded, the journal knows for certain, and the caller asks there.
+    return Cancellation(too_late=(turn_id,)) if turn_id in session.attempts else Cancellation()
 
 
 def _remember(calls: dict[str, Cancellation], key: str, found: Cancellation) -> None:

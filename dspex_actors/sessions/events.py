@@ -39,7 +39,8 @@ class Waiter(Protocol):
 class Arrive:
     """A turn for this session came in; `waiter` wants its answer. `now_us` is wall-clock time, for records only.
 
-    `resent`: it was sent before, to a host that was lost or had to give it back.
+    `resent`: it was sent before, to a host that was lost or had to give it back. `is_new`: the journal was asked, and
+    has no turn of that id.
     """
 
     waiter: Waiter
@@ -52,6 +53,7 @@ class Arrive:
     cancel_on_disconnect: bool = False
     kind: str = "turn"
     resent: bool = False
+    is_new: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +143,15 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """Answer the waiter from the journal: this turn is recorded (422 if its body was another)."""
+    """Answer the waiter from the journal: this turn is recorded (422 if its body was another).
+
+    Should the journal not have it after all, say `arrived` again, as new.
+    """
 
     waiter: Waiter
     turn_id: str
     body_hash: bytes
+    arrived: Arrive
 
 
 @dataclass(frozen=True, slots=True)

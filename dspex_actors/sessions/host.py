@@ -53,6 +53,7 @@ from dspex_actors.sessions.lease_wait import LeaseWait
 from dspex_actors.sessions.load import Load
 from dspex_actors.sessions.runner import Outcome, Run, Runner
 from dspex_actors.sessions.session import Session, Turn, unknown
+from dspex_actors.sessions.snapshots import Policy, Snapshots
 from dspex_actors.sessions.waker import Found, Waker
 from dspex_actors.store.port import Lease, Store
 from supervisors import Exit
@@ -72,14 +73,16 @@ class Host:
     it is to use; all methods are called there.
     """
 
-    def __init__(self, name: str, store: Store, programs: Programs, clock: Clock | None = None) -> None:
+    def __init__(
+        self, name: str, store: Store, programs: Programs, clock: Clock | None = None, policy: Policy | None = None
+    ) -> None:
         self.name = name
         self._clock = clock or SystemClock()
         self._loop = asyncio.get_running_loop()
         self._inbox: Inbox[Callable[[], None]] = Inbox(self._loop, lambda call: call())
         self._runner = Runner()
         self._journal = JournalWriter(store, self._clock, self._on_verdict, self._on_stall)
-        self._waker = Waker(store, programs, self._inbox, self._activated)
+        self._waker = Waker(store, programs, self._inbox, self._activated, Snapshots(store, self._clock, policy))
         self._guards = Guards(self._clock)
         self._leases: dict[str, int] = {}
         self._given_up: dict[str, int] = {}
@@ -129,8 +132,7 @@ class Host:
 
     def leave(self, waiter: Waiter) -> None:
         """The waiter's client has gone."""
-        activation = self._owner.get(waiter)
-        if activation is not None:
+        if (activation := self._owner.get(waiter)) is not None:
             self._handle(activation, Leave(waiter, self._clock.now_us()))
         elif waiter in self._owner:
             self._left.add(waiter)
@@ -251,7 +253,7 @@ class Host:
                     activation.log = None
                 self._journal.record(failed)
             case Recall():
-                self._waker.recall(session, effect, partial(self._recalled, activation, effect.waiter))
+                self._waker.recall(activation, effect, partial(self._recalled, activation, effect))
             case Look():
                 self._waker.look(session, effect, self._clock, partial(self._handle, activation))
             case Abort(token):
@@ -261,8 +263,7 @@ class Host:
                 self._forget(activation.uid)
 
     def _reply(self, activation: Activation, waiter: Waiter, answer: bytes | DspexError, replayed: bool) -> None:
-        timer = activation.timers.pop(waiter, None)
-        if timer is not None:
+        if (timer := activation.timers.pop(waiter, None)) is not None:
             timer.cancel()
         self._forget_waiter(waiter)
         if isinstance(answer, bytes):
@@ -276,11 +277,8 @@ class Host:
         assert session.current is not None
         assert program is not None
         activation.log = TokenLog(effect.attempt)
-        streams = False
-        for waiter in session.current.waiters:
-            if waiter.streams:
-                streams = True
-                waiter.started(effect.attempt)
+        for waiter in (streams := [waiter for waiter in session.current.waiters if waiter.streams]):
+            waiter.started(effect.attempt)
         token = effect.token
 
         def on_token(name: str, delta: str) -> None:
@@ -316,12 +314,15 @@ class Host:
         else:
             self._handle(activation, Ran(token, outcome.outputs, outcome.usage, outcome.model, now))
 
-    def _recalled(self, activation: Activation, waiter: Waiter, answer: bytes | DspexError) -> None:
-        if waiter not in activation.timers:
+    def _recalled(self, activation: Activation, wanted: Recall, found: Arrive | bytes | DspexError) -> None:
+        if wanted.waiter not in activation.timers:
             return  # the session broke meanwhile, and told everybody
-        self._reply(activation, waiter, answer, True)
-        if isinstance(answer, Moved):
-            self._handle(activation, Release())
+        if isinstance(found, Arrive):
+            self._handle(activation, found)
+        else:
+            self._reply(activation, wanted.waiter, found, True)
+            if isinstance(found, Moved):
+                self._handle(activation, Release())
 
     # The writer's voice, from its thread -----------------------------------------------------------------------
     def _on_verdict(self, entry: Entry, verdict: Verdict) -> None:
@@ -335,8 +336,9 @@ class Host:
         session = activation.session if activation is not None else None
         turn = session.current if session is not None else None
         # An activation of another epoch, or one that does not wait for this entry, has nothing to learn from it.
-        if activation is not None and turn is not None and turn.entry is entry:
+        if activation is not None and session is not None and turn is not None and turn.entry is entry:
             self._handle(activation, event)
+            self._waker.consider(session)
 
     # When things break, and the end ----------------------------------------------------------------------------
     def restart(self, uid: str, unit: str) -> bool:
@@ -344,8 +346,7 @@ class Host:
         if unit not in self._leases:
             return False
         self._guards.restarted(uid, unit)
-        activation = self._active.get(uid)
-        if activation is not None:
+        if (activation := self._active.get(uid)) is not None:
             turn = activation.session.current if activation.session is not None else None
             self._fail_backlog(activation, Cancelled(f"The session was restarted. {AGAIN}"))
             self._abandon(activation, turn, Cancelled(f"The session was restarted. {AGAIN}"))
@@ -364,8 +365,7 @@ class Host:
             self._reply(activation, waiter, unknown(turn.turn_id) if turn and recorded else error, False)
 
     def _forget(self, uid: str) -> None:
-        activation = self._active.pop(uid, None)
-        if activation is not None:
+        if (activation := self._active.pop(uid, None)) is not None:
             for waiter, timer in activation.timers.items():
                 timer.cancel()
                 self._owner.pop(waiter, None)
@@ -394,7 +394,7 @@ class Host:
         self._draining = True
         await asyncio.to_thread(self._journal.close)
         await asyncio.to_thread(self._runner.close)
-        self._waker.close()
+        await asyncio.to_thread(self._waker.close)
         self._active.clear()
         for waiter in list(self._owner):
             self._refuse(waiter, OutcomeUnknown("The service stopped before the turn's answer came. Ask by its key."))

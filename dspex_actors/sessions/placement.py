@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -13,13 +13,22 @@ from dspex_actors.ids import SHARDS, unit_of_shard
 
 @dataclass(frozen=True, slots=True)
 class HostInfo:
-    """A host that says it is there. `started` is the process's start time, so that a reused pid is no host."""
+    """A host that says it is there. `started` is the process's start time, so that a reused pid is no host.
+
+    `state_version` is the newest form of a state that it can read.
+    """
 
     name: str
     address: str
     pid: int
     started: float
     node: str
+    state_version: int = 1
+
+
+def readable_by_all(hosts: Iterable[HostInfo]) -> int:
+    """The newest form of a state that every one of them can read; 0 where there is none of them."""
+    return min((host.state_version for host in hosts), default=0)
 
 
 def lifeline_of(address: Path | str) -> Path:

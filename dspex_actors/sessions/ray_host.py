@@ -20,12 +20,14 @@ import uvloop
 
 from dspex_actors.config import Settings
 from dspex_actors.errors import Moved
+from dspex_actors.resources.snapshot import STATE_VERSION
 from dspex_actors.sessions.host import Host
 from dspex_actors.sessions.keep import keep_what_is_here
 from dspex_actors.sessions.load import Load
 from dspex_actors.sessions.placement import HostInfo, lifeline_of
 from dspex_actors.sessions.ray_placement import placement_handle
 from dspex_actors.sessions.server import HostServer
+from dspex_actors.sessions.snapshots import Policy
 from dspex_actors.store.port import Lease
 from supervisors import lifeline
 
@@ -143,7 +145,8 @@ class HostActor:
         address = socket_path(settings, self._name)
 
         async def listen() -> None:
-            self._host = Host(self._name, store, programs)
+            policy = Policy(settings.snapshot_entries, settings.snapshot_bytes)
+            self._host = Host(self._name, store, programs, policy=policy)
             self._server = HostServer(self._host, store.store_id, store.stream_key)
             await self._server.listen(address)
 
@@ -152,7 +155,7 @@ class HostActor:
         keep_what_is_here()
         process = psutil.Process()
         node = ray.get_runtime_context().get_node_id()
-        return HostInfo(self._name, str(address), process.pid, process.create_time(), node)
+        return HostInfo(self._name, str(address), process.pid, process.create_time(), node, STATE_VERSION)
 
     async def _stay_attached(self, info: HostInfo) -> None:
         while not self._stopping.is_set():

@@ -25,7 +25,7 @@ from dspex_actors.config import Settings
 from dspex_actors.errors import StoreUnavailable
 from dspex_actors.sessions.keep import keep_what_is_here
 from dspex_actors.sessions.load import Load
-from dspex_actors.sessions.placement import HostInfo, Table, first_owners, lifeline_of, plan
+from dspex_actors.sessions.placement import HostInfo, Table, first_owners, lifeline_of, plan, readable_by_all
 from dspex_actors.store.port import Lease, Store
 from supervisors import lifeline
 
@@ -53,6 +53,7 @@ class PlacementActor:
         self._term = self._store.take_term()
         self._store.inherit(name, name)  # what is done for the first time takes longest
         self._leases = {lease.unit: lease for lease in self._store.leases()}
+        self._state_version = self._store.state_version()
         self._alive: dict[str, HostInfo] = {}
         self._handles: dict[str, Any] = {}
         self._watches: dict[str, int] = {}
@@ -147,6 +148,7 @@ class PlacementActor:
             self._gathered = self._gathered or len(self._alive) >= self._settings.hosts
             if self._gathered and not self._draining:
                 await self._move()
+                await self._raise_state_version()
             self._publish()
 
     async def _move(self) -> None:
@@ -168,6 +170,14 @@ class PlacementActor:
                 self._leases = {lease.unit: lease for lease in await asyncio.to_thread(self._store.leases)}
             self._own(heir, held)
             log.warning("%s units of %s moved to %s", owned[lost], lost, heir)
+
+    async def _raise_state_version(self) -> None:
+        """Let states be written in a newer form as soon as every host reads it, standbys included."""
+        readable = readable_by_all(self._alive.values())
+        if readable > self._state_version and not any(
+            map(self._is_hidden, {held.host for held in self._leases.values()})
+        ):
+            self._state_version = await asyncio.to_thread(self._store.raise_state_version, readable)
 
     def _is_hidden(self, name: str) -> bool:
         """Whether a host may be alive although it is not attached: it is about to, after a restart of placement."""

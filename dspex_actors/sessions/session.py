@@ -164,8 +164,8 @@ class Session:
         turn = self.find(event.turn_id)
         if turn is not None:
             yield from self._join(turn, event)
-        elif event.turn_id in self.state.turn_ids:
-            yield Recall(event.waiter, event.turn_id, event.body_hash)
+        elif event.turn_id in self.state.turn_ids and not event.is_new:
+            yield Recall(event.waiter, event.turn_id, event.body_hash, event)
         elif self.stalled:
             yield Reply(event.waiter, StoreUnavailable("The store does not answer. Try again shortly."))
         elif (refusal := busy.refusal(self, event)) is not None:

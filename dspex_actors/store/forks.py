@@ -16,7 +16,7 @@ from dspex_actors.errors import NotFound
 from dspex_actors.ids import body_hash, new_ulid, shard_of, unit_of_shard
 from dspex_actors.resources.journal import FORMAT_VERSION
 from dspex_actors.resources.session import ForkSpec, SessionRecord
-from dspex_actors.store import sessions
+from dspex_actors.store import sessions, snapshots
 from dspex_actors.store.courses import Courses
 from dspex_actors.store.journal import turn
 from dspex_actors.store.schema import journal
@@ -36,6 +36,7 @@ def create(
     )  # fmt: skip
     sessions.add(connection, made)
     _copy(connection, origin, made, seq)
+    snapshots.fork(connection, origin.uid, uid, made.tenant, seq)
     _mark(connection, origin, made)
     return made
 

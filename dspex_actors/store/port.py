@@ -14,6 +14,7 @@ from dspex_actors.resources.journal import Entry, FailedTurn, Memory, Verdict
 from dspex_actors.resources.key import ApiKey
 from dspex_actors.resources.program import Program, ProgramSpec
 from dspex_actors.resources.session import ForkSpec, SessionRecord, SessionSpec
+from dspex_actors.resources.snapshot import Snapshot
 
 T = TypeVar("T")
 
@@ -154,9 +155,29 @@ class Store(Protocol):
         """
         ...
 
-    def memory(self, record: SessionRecord, recent: int) -> Memory:
-        """What an activation needs, with the last `recent` turns of the conversation; `record` is the session's row of
-        this moment."""
+    def memory(self, uid: str, at_most: int) -> Memory:
+        """What an activation needs: the newest snapshot up to an entry, what came after it (the first part of very
+        much), failed attempts."""
+        ...
+
+    def tail(self, uid: str, after_seq: int) -> Sequence[Entry]:
+        """The journal after `after_seq`, in order: as much as is read at once."""
+        ...
+
+    def read_turns(self, uid: str, ranges: Sequence[tuple[int, int]], others: int) -> Sequence[Entry]:
+        """Turns by ranges of their numbers, in order; `others` says how many entries are no turns, or more."""
+        ...
+
+    def put_snapshots(self, made: Sequence[Snapshot]) -> None:
+        """Insert snapshots, but none of a session that is gone; the last two of each are kept."""
+        ...
+
+    def state_version(self) -> int:
+        """The form in which states are written: one that every host reads."""
+        ...
+
+    def raise_state_version(self, version: int) -> int:
+        """Say that every host reads `version`. It only rises; gives what holds then."""
         ...
 
     def course(self, uid: str) -> Course:

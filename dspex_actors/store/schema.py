@@ -21,7 +21,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION = "0003"
+REVISION = "0004"
 """The newest migration. Revisions are numbers, so that a newer schema is recognised without its migrations."""
 
 metadata = MetaData()
@@ -106,6 +106,21 @@ Index(
     journal.c.seq,
     sqlite_where=text("kind = 'rewind'"),
     postgresql_where=text("kind = 'rewind'"),
+)
+
+# Written beside the journal and never changed: each is what the entries up to `seq` add up to. No key to the session's
+# row: that is locked when one is written, so that a deleted session leaves none behind.
+snapshot = Table(
+    "snapshot",
+    metadata,
+    Column("uid", String, primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("tenant", String, nullable=False),
+    Column("state_version", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("turn_ids", LargeBinary, nullable=False),
+    Column("checksum", LargeBinary, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
 )
 
 failed_turn = Table(

@@ -14,7 +14,7 @@ from dspex_actors.resources.session import SessionRecord, SessionSpec
 from dspex_actors.store import programs
 from dspex_actors.store.paging import by_creation, listing
 from dspex_actors.store.port import Listing, Page
-from dspex_actors.store.schema import failed_turn, idempotency, journal, session
+from dspex_actors.store.schema import failed_turn, idempotency, journal, session, snapshot
 
 
 def create(connection: Connection, tenant: str, spec: SessionSpec, now_us: int) -> SessionRecord:
@@ -76,7 +76,7 @@ def remove(connection: Connection, tenant: str, session_id: str) -> str:
     uid = connection.scalar(delete(session).where(*of_id).returning(session.c.uid))
     if uid is None:
         raise NotFound(f"There is no session {session_id!r}; list the sessions to see their ids.")
-    for table in (journal, failed_turn, idempotency):
+    for table in (journal, snapshot, failed_turn, idempotency):
         connection.execute(delete(table).where(table.c.uid == uid))
     return str(uid)
 

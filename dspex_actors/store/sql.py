@@ -10,7 +10,8 @@ from dspex_actors.resources.journal import Entry, FailedTurn, Memory, Verdict
 from dspex_actors.resources.key import ApiKey
 from dspex_actors.resources.program import Program, ProgramSpec
 from dspex_actors.resources.session import ForkSpec, SessionRecord, SessionSpec
-from dspex_actors.store import forks, identity, journal, keys, leases, programs, sessions
+from dspex_actors.resources.snapshot import Snapshot
+from dspex_actors.store import forks, identity, journal, keys, leases, programs, sessions, snapshots
 from dspex_actors.store.courses import Courses
 from dspex_actors.store.database import Database
 from dspex_actors.store.fence import Fence
@@ -37,7 +38,7 @@ class SqlStore:
         self._clock = clock
         self._fence = Fence(database.writer.dialect)
         self._courses = Courses(database.writer.dialect)
-        self._memories = Memories(database.writer.dialect, self._courses)
+        self._memories = Memories(database.writer.dialect)
 
     def close(self) -> None:
         """Close every connection; a store in memory is gone then."""
@@ -165,10 +166,35 @@ class SqlStore:
         with self._database.write() as connection:
             return self._fence.commit(connection, entries)
 
-    def memory(self, record: SessionRecord, recent: int) -> Memory:
+    def memory(self, uid: str, at_most: int) -> Memory:
         """What an activation needs of the past."""
         with self._database.read() as connection:
-            return self._memories.of(connection, record, recent)
+            return self._memories.of(connection, uid, at_most)
+
+    def tail(self, uid: str, after_seq: int) -> Sequence[Entry]:
+        """The journal after `after_seq`, in order: the first 5,000 entries of it."""
+        with self._database.read() as connection:
+            return self._memories.tail(connection, uid, after_seq)
+
+    def read_turns(self, uid: str, ranges: Sequence[tuple[int, int]], others: int) -> Sequence[Entry]:
+        """Turns by ranges of their numbers, in order."""
+        with self._database.read() as connection:
+            return self._courses.read(connection, uid, ranges, others)
+
+    def put_snapshots(self, made: Sequence[Snapshot]) -> None:
+        """Insert snapshots of sessions that are there."""
+        with self._database.write() as connection:
+            snapshots.put(connection, made)
+
+    def state_version(self) -> int:
+        """The form in which states are written."""
+        with self._database.read() as connection:
+            return identity.state_version(connection)
+
+    def raise_state_version(self, version: int) -> int:
+        """Let a newer form be written from now on; gives what holds then."""
+        with self._database.write() as connection:
+            return identity.raise_state_version(connection, version)
 
     def course(self, uid: str) -> Course:
         """Which turn came after which. Raises NotFound."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dspex_actors.ids import SHARDS
-from dspex_actors.sessions.placement import first_owners, plan
+from dspex_actors.sessions.placement import HostInfo, first_owners, plan, readable_by_all
 
 NAMES = [f"host-{number}" for number in range(6)]
 owned = st.dictionaries(st.sampled_from(NAMES), st.integers(1, 400))
@@ -59,3 +60,10 @@ def test_the_first_owners_have_all_shards_evenly(hosts: list[str], wanted: int) 
     assert sum(owned.values()) == SHARDS
     assert list(owned) == hosts[: max(1, wanted)]
     assert max(owned.values()) - min(owned.values()) <= 1
+
+
+def test_a_form_of_the_state_is_written_when_the_last_host_reads_it() -> None:
+    """Standbys included; without hosts nobody reads any."""
+    old = HostInfo("a", "/a", 1, 0.0, "n", 1)
+    new = replace(old, name="b", state_version=2)
+    assert [readable_by_all(hosts) for hosts in ([], [new], [new, old], [new, new])] == [0, 2, 1, 2]
