@@ -11,7 +11,7 @@ import gc
 import json
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -38,6 +38,7 @@ class Window:
     """A program of which only the window matters."""
 
     history_window = 20
+    variables: Mapping[str, Any] = {}
 
     def known(self, _uid: str) -> Window:
         """The catalogue has it."""

@@ -69,7 +69,10 @@ def parameters(route: Route) -> list[Schema]:
     for name in route.query:
         description, schema = _QUERY[name]
         made.append({"name": name, "in": "query", "description": description, "schema": schema})
-    if route.method == "POST":
+    if route.method in ("PATCH", "PUT"):
+        text: Schema = {"type": "string"}
+        made.append({"name": "If-Match", "in": "header", "description": "the ETag of what was read", "schema": text})
+    if route.method in ("POST", "PATCH", "PUT"):
         made.append({"name": "Idempotency-Key", "in": "header", "description": "makes a retry safe", "schema": _NAME})
     if route.path.endswith("/predict"):
         made.append({"name": "X-Request-Timeout", "in": "header", "description": "seconds", "schema": _TIMEOUT})

@@ -23,7 +23,11 @@ class Entry:
 
     `delta` is JSON text. For a `turn`: `inputs`, `outputs`, `usage`, `model`, `program`, `version`, `attempts`,
     `started_at_us`, `latency_ms`. For a `rewind`: `to_turn`, `last_turn` (the last one ever at that time). For a
-    `fork`, which ends what a fork has copied: `id`, `uid` and `turn` of its origin.
+    `fork`, which ends what a fork has copied: `id`, `uid` and `turn` of its origin. For a `variable`: `values`, those
+    that were set. For a `bind` or a `model`: `binding`, all of it.
+
+    `variables`, in a turn, a rewind or a `variable`: all values that are set from then on. `variables_at`, in a turn
+    that changed none: which entry was the last to do so.
     """
 
     uid: str
@@ -126,21 +130,36 @@ def public_turn(entry: Entry, left: bool) -> dict[str, Any]:
     }
 
 
-def public_rewind(entry: Entry) -> dict[str, Any]:
-    """A committed rewind, to somebody who asks what became of its key."""
+def public_change(entry: Entry) -> dict[str, Any]:
+    """A committed change that is no turn, to somebody who asks what became of its key."""
+    delta = orjson.loads(entry.delta)
+    inputs = {"to_turn": delta["to_turn"]} if entry.kind == "rewind" else delta.get("values", delta.get("binding"))
     return {
         "turn_id": entry.turn_id,
         "status": "completed",
-        "kind": "rewind",
-        "inputs": {"to_turn": rewind_of(entry).to},
+        "kind": entry.kind,
+        "inputs": inputs,
         "attempts": 1,
         "completed_at": rfc3339(entry.at_us),
     }
 
 
 def entry_answer(session_id: str, entry: Entry) -> bytes:
-    """The answer to what the entry records, a turn or a rewind."""
-    return rewind_answer(session_id, entry) if entry.kind == "rewind" else turn_answer(session_id, entry)
+    """The answer to what the entry records."""
+    match entry.kind:
+        case "turn":
+            return turn_answer(session_id, entry)
+        case "rewind":
+            return rewind_answer(session_id, entry)
+        case _:
+            return change_answer(session_id, entry)
+
+
+def change_answer(session_id: str, entry: Entry) -> bytes:
+    """The answer to a committed change of variables or of what the session is bound to; `seq` is what it is read by."""
+    delta = orjson.loads(entry.delta)
+    what = {"values": delta["values"]} if entry.kind == "variable" else {"binding": delta["binding"]}
+    return orjson.dumps({"session": session_id, "turn_id": entry.turn_id, **what, "seq": entry.seq})
 
 
 def rewind_answer(session_id: str, entry: Entry) -> bytes:

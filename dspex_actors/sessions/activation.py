@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from dspex_actors.clock import Clock
 from dspex_actors.errors import DspexError, Internal, Moved, NotFound
 from dspex_actors.resources.journal import entry_answer
 from dspex_actors.resources.turn import Cancellation, TurnRequest
-from dspex_actors.sessions.events import Arrive, Look, Looked, Raised, Recall, Waiter
+from dspex_actors.sessions.events import Arrive, Recall, Waiter
 from dspex_actors.sessions.reading import recollect
+from dspex_actors.sessions.refusals import full, mismatch
 from dspex_actors.sessions.runner import Run
-from dspex_actors.sessions.session import Session, full, mismatch
-from dspex_actors.sessions.state import exchange
+from dspex_actors.sessions.session import Session
 from dspex_actors.store.port import Store
 
 if TYPE_CHECKING:
@@ -111,7 +110,8 @@ def read_session(store: Store, programs: Programs, uid: str, epoch: int) -> Woke
     record = store.load_session(uid)
     program = programs.known(record.program_uid) or programs.load(store.load_program(record.program_uid))
     read = recollect(store, record, program.history_window)
-    return Session(record, epoch, read.state(program.history_window), read.attempts), program
+    state, declared = read.state(program.history_window), record.own.over(program.variables)
+    return Session(record, epoch, state, read.attempts, declared=declared), program
 
 
 def recall(store: Store, activation: Activation, wanted: Recall) -> Recalled:
@@ -137,28 +137,13 @@ def recall(store: Store, activation: Activation, wanted: Recall) -> Recalled:
         return Internal("The recorded turn could not be read. The log has the cause.")
 
 
-def read_past(store: Store, clock: Clock, session: Session, wanted: Look) -> Looked | Raised:
-    """The end of the conversation after a turn, as much as the session shows to its program. Blocks; raises nothing:
-    somebody waits."""
-    window = session.state.history.maxlen or 0
-    try:
-        entries = store.conversation(session.record.uid, wanted.to_turn, window) if window else ()
-        return Looked(wanted.token, tuple(map(exchange, entries)), clock.now_us())
-    except DspexError as error:
-        return Raised(wanted.token, error, clock.now_us())
-    except Exception:
-        log.exception("the past of session %s cannot be read", session.record.uid)
-        fault = Internal("The turns to go back to could not be read. The log has the cause.")
-        return Raised(wanted.token, fault, clock.now_us())
-
-
 def moved() -> Moved:
     """Not here: the router tries again, by a newer table if there is one."""
     return Moved("This session is served by another host now.")
 
 
 def checked_inputs(activation: Activation, ask: Ask) -> dict[str, Any]:
-    """The turn's inputs, checked by the program unless the turn is recorded, or is a rewind, which runs no program.
+    """The turn's inputs, checked by the program unless the turn is recorded, or is a change, which runs no program.
     Raises DspexError, whatever the program does."""
     session, program = activation.session, activation.program
     assert session is not None

@@ -67,7 +67,7 @@ async def insist(ask: Callable[[], Awaitable[Cancellation | None]]) -> Cancellat
 def _meant(session: Session, turn_id: str | None) -> Turn | None:
     if turn_id is not None:
         return session.find(turn_id)
-    return session.current or next(iter(session.mailbox), None)
+    return next((turn for turn in (session.current, *session.mailbox) if turn is not None and turn.turn_id), None)
 
 
 def _ended(session: Session, turn_id: str | None) -> Cancellation:

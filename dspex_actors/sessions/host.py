@@ -13,7 +13,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import psutil
 
@@ -26,6 +26,7 @@ from dspex_actors.sessions.activation import Activation, Ask, Coming, TokenLog, 
 from dspex_actors.sessions.cancelling import cancel
 from dspex_actors.sessions.events import (
     Abort,
+    Adopt,
     Arrive,
     Commit,
     Committed,
@@ -34,8 +35,6 @@ from dspex_actors.sessions.events import (
     Expire,
     Leave,
     Look,
-    Raised,
-    Ran,
     Recall,
     Record,
     Release,
@@ -51,8 +50,9 @@ from dspex_actors.sessions.intake import Intake
 from dspex_actors.sessions.journal import JournalWriter
 from dspex_actors.sessions.lease_wait import LeaseWait
 from dspex_actors.sessions.load import Load
-from dspex_actors.sessions.runner import Outcome, Run, Runner
-from dspex_actors.sessions.session import Session, Turn, unknown
+from dspex_actors.sessions.refusals import unknown
+from dspex_actors.sessions.runner import Outcome, Run, Runner, ended
+from dspex_actors.sessions.session import Session, Turn
 from dspex_actors.sessions.snapshots import Policy, Snapshots
 from dspex_actors.sessions.waker import Found, Waker
 from dspex_actors.store.port import Lease, Store
@@ -60,6 +60,7 @@ from supervisors import Exit
 
 if TYPE_CHECKING:
     from dspex_actors.programs.catalogue import Programs
+    from dspex_actors.programs.loaded import LoadedProgram
 
 log = logging.getLogger(__name__)
 
@@ -256,6 +257,8 @@ class Host:
                 self._waker.recall(activation, effect, partial(self._recalled, activation, effect))
             case Look():
                 self._waker.look(session, effect, self._clock, partial(self._handle, activation))
+            case Adopt(program):
+                activation.program = cast("LoadedProgram", program)
             case Abort(token):
                 if token in activation.runs:
                     self._runner.abort(activation.runs[token])
@@ -290,7 +293,7 @@ class Host:
         call = ProgramCall(
             inputs=effect.inputs, history=effect.history,
             lm=session.record.lm, turn_id=effect.turn_id, session_id=session.record.id, attempt=effect.attempt,
-            on_token=on_token if streams else None, deadline_s=None,
+            on_token=on_token if streams else None, deadline_s=None, variables=effect.variables,
         )  # fmt: skip
         activation.runs[token] = Run(program, call, done)
         self._runner.start(activation.runs[token])
@@ -308,11 +311,7 @@ class Host:
 
     def _finished(self, activation: Activation, token: int, outcome: Outcome) -> None:
         activation.runs.pop(token, None)
-        now = self._clock.now_us()
-        if isinstance(outcome, DspexError):
-            self._handle(activation, Raised(token, outcome, now))
-        else:
-            self._handle(activation, Ran(token, outcome.outputs, outcome.usage, outcome.model, now))
+        self._handle(activation, ended(token, outcome, self._clock.now_us()))
 
     def _recalled(self, activation: Activation, wanted: Recall, found: Arrive | bytes | DspexError) -> None:
         if wanted.waiter not in activation.timers:

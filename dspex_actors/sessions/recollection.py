@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from dspex_actors.programs.call import HistoryTurn
 from dspex_actors.resources.course import Course, Rewind
 from dspex_actors.resources.journal import Entry, check_format, rewind_of
-from dspex_actors.sessions.state import State, exchange, unknown_kind
+from dspex_actors.resources.variables import Values
+from dspex_actors.sessions.state import State, exchange, unknown_kind, values_of
 from dspex_actors.sessions.turn_ids import TurnIds
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ class Recollection:
         rewinds: All of them: with the turns' numbers they tell every conversation (`resources/course.py`).
         turns: Turns at hand, by number: those of the snapshot, and those after it. Others are read when they are shown.
         turn_ids: The ids of all turns and rewinds.
+        variables: The values that were set, and the entry that changed them last.
     """
 
     seq: int = 0
@@ -34,6 +36,8 @@ class Recollection:
     rewinds: list[Rewind] = field(default_factory=list)
     turns: dict[int, HistoryTurn | Entry] = field(default_factory=dict)
     turn_ids: TurnIds = field(default_factory=TurnIds)
+    variables: Values = field(default_factory=dict)
+    variables_at: int = 0
 
     def add(self, entries: Iterable[Entry]) -> None:
         """The next entries, in order.
@@ -47,6 +51,8 @@ class Recollection:
             assert entry.seq == self.seq + 1, f"entry {entry.seq} after {self.seq}"
             self._take(entry)
             self.seq = entry.seq
+            if (values := values_of(entry)) is not None:
+                self.variables, self.variables_at = values, entry.seq
             if entry.turn_id is not None:
                 ids.append(entry.turn_id)
         if ids:
@@ -61,7 +67,7 @@ class Recollection:
                 self.turns[entry.turn] = entry  # parsed when it is shown: most are not
             case "rewind":
                 self.rewinds.append(rewind_of(entry))
-            case "fork":
+            case "fork" | "variable" | "bind" | "model":
                 pass
             case _:
                 raise unknown_kind(entry)
@@ -87,6 +93,7 @@ class Recollection:
         """The session's state; what it shows of the conversation must be at hand."""
         made = State.of(window, map(self.shown, self.conversation(window)))
         made.seq, made.turn, made.turn_ids = self.seq, self.turn, self.turn_ids
+        made.variables, made.variables_at = self.variables, self.variables_at
         return made
 
     def forget_early_turns(self, kept: int) -> None:

@@ -17,6 +17,7 @@ import uvloop
 
 from dspex_actors.errors import Cancelled, DspexError, Internal
 from dspex_actors.programs.call import ProgramCall, ProgramResult
+from dspex_actors.sessions.events import Raised, Ran
 from dspex_actors.sessions.inbox import Inbox
 from dspex_actors.sessions.pool import Pool
 
@@ -120,6 +121,13 @@ class Runner:
         except (Exception, SystemExit, KeyboardInterrupt):
             outcome = _fault()
         run.done(outcome)
+
+
+def ended(token: int, outcome: Outcome, now_us: int) -> Ran | Raised:
+    """What came of an attempt, as the session hears it."""
+    if isinstance(outcome, DspexError):
+        return Raised(token, outcome, now_us)
+    return Ran(token, outcome.outputs, outcome.usage, outcome.model, now_us, outcome.variables)
 
 
 def _outcome(run: Run) -> Outcome:

@@ -20,7 +20,13 @@ from dspex_actors.sessions.turn_ids import TurnIds
 
 Json = dict[str, Any]
 
-UPGRADES: Mapping[int, Callable[[Json], Json]] = {}
+
+def _with_variables(body: Json) -> Json:
+    """Sessions of version 1 had none."""
+    return {**body, "variables": {}, "variables_at": 0}
+
+
+UPGRADES: Mapping[int, Callable[[Json], Json]] = {1: _with_variables}
 """From each version to the next; pure."""
 
 
@@ -71,10 +77,20 @@ def decode(snapshot: Snapshot) -> Recollection:
         rewinds=[Rewind(*pair) for pair in body["rewinds"]],
         turns={number: HistoryTurn(inputs, outputs) for number, inputs, outputs in body["turns"]},
         turn_ids=TurnIds.unpacked(snapshot.turn_ids),
+        variables=body["variables"],
+        variables_at=body["variables_at"],
     )
 
 
-def _version_1(found: Recollection, window: int) -> Json:
+def _version_1(found: Recollection, window: int) -> Json | None:
+    return None if found.variables_at else _turns(found, window)
+
+
+def _version_2(found: Recollection, window: int) -> Json:
+    return {**_turns(found, window), "variables": found.variables, "variables_at": found.variables_at}
+
+
+def _turns(found: Recollection, window: int) -> Json:
     shown = [(number, found.shown(number)) for number in found.conversation(window)]
     return {
         "turn": found.turn,
@@ -83,4 +99,4 @@ def _version_1(found: Recollection, window: int) -> Json:
     }
 
 
-_WRITERS: Mapping[int, Callable[[Recollection, int], Json | None]] = {1: _version_1}
+_WRITERS: Mapping[int, Callable[[Recollection, int], Json | None]] = {1: _version_1, 2: _version_2}

@@ -11,6 +11,7 @@ import orjson
 from dspex_actors.errors import StoreUnavailable
 from dspex_actors.programs.call import HistoryTurn
 from dspex_actors.resources.journal import Entry, check_format, rewind_of
+from dspex_actors.resources.variables import Values
 from dspex_actors.sessions.turn_ids import TurnIds
 
 
@@ -37,6 +38,8 @@ class State:
         turn: Number of the last turn.
         history: The last turns of the conversation, as many as the program's `history_window`.
         turn_ids: The ids of all recorded turns and rewinds: what a retry is looked up in.
+        variables: The values that were set.
+        variables_at: Number of the last entry that changed them; 0 while none has.
         tail: What a snapshot would save an activation from reading.
     """
 
@@ -44,6 +47,8 @@ class State:
     seq: int = 0
     turn: int = 0
     turn_ids: TurnIds = field(default_factory=TurnIds)
+    variables: Values = field(default_factory=dict)
+    variables_at: int = 0
     tail: Tail = field(default_factory=Tail, compare=False)
 
     @classmethod
@@ -97,12 +102,14 @@ def fold(state: State, entry: Entry, past: Iterable[HistoryTurn]) -> None:
             state.turn = entry.turn
         case "rewind":
             state.history.clear()
-        case "fork":
+        case "fork" | "variable" | "bind" | "model":
             pass
         case _:
             raise unknown_kind(entry)
     state.seq = entry.seq
     state.tail.add(entry)
+    if (values := values_of(entry)) is not None:
+        state.variables, state.variables_at = values, entry.seq
     state.history.extend(past)
     if entry.turn_id is not None:
         state.turn_ids.add(entry.turn_id)
@@ -113,6 +120,14 @@ def exchange(entry: Entry) -> HistoryTurn:
     check_format(entry)
     delta = orjson.loads(entry.delta)
     return HistoryTurn(delta["inputs"], delta["outputs"])
+
+
+def values_of(entry: Entry) -> Values | None:
+    """All set values after an entry that changed them, or put them back; None after any other one."""
+    if b'"variables":' not in entry.delta:
+        return None  # most have none, and need not be parsed for that
+    values: Values | None = orjson.loads(entry.delta).get("variables")
+    return values
 
 
 def unknown_kind(entry: Entry) -> StoreUnavailable:

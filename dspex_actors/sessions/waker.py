@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from dspex_actors.clock import Clock
 from dspex_actors.errors import DspexError
-from dspex_actors.sessions.activation import Activation, Recalled, Woken, read_past, recall, wake
+from dspex_actors.sessions.activation import Activation, Recalled, Woken, recall, wake
 from dspex_actors.sessions.events import Event, Look, Recall
 from dspex_actors.sessions.inbox import Inbox
+from dspex_actors.sessions.looking import look
 from dspex_actors.sessions.session import Session
 from dspex_actors.sessions.snapshots import Snapshots
 from dspex_actors.store.port import Store
@@ -53,7 +54,7 @@ class Waker:
         self._threads.submit(self._recall, activation, wanted, done)
 
     def look(self, session: Session, wanted: Look, clock: Clock, done: Callable[[Event], None]) -> None:
-        """Read what a rewind goes back to; gives what happened."""
+        """Find out what a change needs; gives what happened."""
         self._threads.submit(self._look, session, wanted, clock, done)
 
     def consider(self, session: Session) -> None:
@@ -85,5 +86,5 @@ class Waker:
         self._inbox.put(partial(done, found))
 
     def _look(self, session: Session, wanted: Look, clock: Clock, done: Callable[[Event], None]) -> None:
-        found = read_past(self._store, clock, session, wanted)
+        found = look(self._store, self._programs, clock, session, wanted)
         self._inbox.put(partial(done, found))

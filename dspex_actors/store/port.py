@@ -12,7 +12,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from dspex_actors.resources.course import Course
 from dspex_actors.resources.journal import Entry, FailedTurn, Memory, Verdict
 from dspex_actors.resources.key import ApiKey
-from dspex_actors.resources.program import Program, ProgramSpec
+from dspex_actors.resources.program import Program, ProgramChange, ProgramSpec
 from dspex_actors.resources.session import ForkSpec, SessionRecord, SessionSpec
 from dspex_actors.resources.snapshot import Snapshot
 
@@ -105,6 +105,22 @@ class Store(Protocol):
         """The live version, or the one asked for. Raises NotFound."""
         ...
 
+    def program_versions(self, tenant: str, name: str, page: Page) -> Listing[Program]:
+        """A program's versions. Raises NotFound."""
+        ...
+
+    def change_program(
+        self, tenant: str, name: str, change: ProgramChange, if_match: str | None = None,
+        idempotency: Idempotency | None = None,
+    ) -> Made[Program]:  # fmt: skip
+        """Insert a new version: the live one, changed; the live one stays live. Raises NotFound, PreconditionFailed,
+        IdempotencyMismatch."""
+        ...
+
+    def promote_program(self, tenant: str, name: str, version: int, if_match: str | None = None) -> Program:
+        """Let a version be the live one. Raises NotFound, PreconditionFailed."""
+        ...
+
     def load_program(self, uid: str) -> Program:
         """By uid, for a host. Raises NotFound."""
         ...
@@ -190,6 +206,10 @@ class Store(Protocol):
 
     def entries(self, uid: str, after_seq: int = 0) -> Sequence[Entry]:
         """The journal after `after_seq`, in order."""
+        ...
+
+    def entry(self, uid: str, seq: int) -> Entry:
+        """By its number. Raises NotFound."""
         ...
 
     def turns(self, uid: str, page: Page) -> Listing[Entry]:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from dspex_actors.errors import AlreadyExists, InvalidRequest, NotFound
 from dspex_actors.ids import check_name, new_ulid, shard_of, unit_of_shard
 from dspex_actors.resources.session import SessionRecord, SessionSpec
+from dspex_actors.resources.variables import Own, checked, merged
 from dspex_actors.store import programs
 from dspex_actors.store.paging import by_creation, listing
 from dspex_actors.store.port import Listing, Page
@@ -21,6 +22,8 @@ def create(connection: Connection, tenant: str, spec: SessionSpec, now_us: int) 
     """Insert a session bound to its program's version. Raises NotFound, AlreadyExists, InvalidRequest."""
     name, version = parse_program(spec.program)
     bound = programs.find(connection, tenant, name, version, lock=True)
+    own = Own(spec.declare, checked({**bound.spec.variables, **spec.declare}, spec.variables))
+    merged({}, own.values)
     uid = new_ulid()
     shard = shard_of(tenant, uid)
     made = SessionRecord(
@@ -37,6 +40,8 @@ def create(connection: Connection, tenant: str, spec: SessionSpec, now_us: int) 
         turns=0,
         created_at_us=now_us,
         on_busy=spec.on_busy,
+        version_policy=spec.version_policy,
+        variables=own.dump(),
     )
     add(connection, made)
     return made
