@@ -20,7 +20,8 @@ from rich.table import Table
 
 from benchmarks import machine, report
 from benchmarks.latency import percentile
-from dspex_actors.embedded.local import TENANT, LocalSession, LocalTurns
+from dspex_actors.embedded.local import LocalTurns
+from dspex_actors.embedded.session import TENANT, LocalSession
 from dspex_actors.errors import DspexError
 from dspex_actors.ids import body_hash
 from dspex_actors.lm.models import Models

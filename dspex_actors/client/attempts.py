@@ -106,6 +106,8 @@ class Attempts:
             headers |= self.origin.headers()
         if self.call.key is not None:
             headers["idempotency-key"] = self.call.key
+        if self.call.if_match is not None:
+            headers["if-match"] = f'"{self.call.if_match}"'
         if self.call.body is not None:
             headers["content-type"] = "application/json"
         read_s = min(left + GRACE_S, self.retry.attempt_s or math.inf)
