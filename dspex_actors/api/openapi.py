@@ -51,7 +51,8 @@ def operation(route: Route) -> Schema:
     if route.public:
         made["security"] = []
     if route.request:
-        needed = "required" in schemas()[route.request]  # where no field must be given, no body need be
+        # Where no field must be given, no body need be; but a change that changes nothing is none.
+        needed = "required" in schemas()[route.request] or route.method == "PATCH"
         made["requestBody"] = {"required": needed, "content": {"application/json": {"schema": ref(route.request)}}}
     return made
 

@@ -51,13 +51,8 @@ class AsyncPrograms:
             AlreadyExists: The name is taken.
             InvalidRequest: It cannot be built; the sentence says why.
         """
-        fields = {
-            "signature": signature,
-            "module": module,
-            "instructions": instructions,
-            "lm": lm,
-            "variables": variables,
-        }
+        fields: Json = {"signature": signature, "module": module, "instructions": instructions, "lm": lm}
+        fields |= {"name": name, "params": dict(params or {}), "variables": variables}
         return await self._driver.run(calls.create("/v1/programs", **fields))
 
     def list(self) -> AsyncGenerator[Json]:

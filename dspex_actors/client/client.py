@@ -50,13 +50,8 @@ class Programs:
             AlreadyExists: The name is taken.
             InvalidRequest: It cannot be built; the sentence says why.
         """
-        fields = {
-            "signature": signature,
-            "module": module,
-            "instructions": instructions,
-            "lm": lm,
-            "variables": variables,
-        }
+        fields: Json = {"signature": signature, "module": module, "instructions": instructions, "lm": lm}
+        fields |= {"name": name, "params": dict(params or {}), "variables": variables}
         return self._driver.run(calls.create("/v1/programs", **fields))
 
     def list(self) -> Iterator[Json]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from dspex_actors.ids import check_name, rfc3339
 from dspex_actors.resources.variables import Variable, check_names
@@ -44,7 +44,7 @@ class ProgramSpec(BaseModel):
 class ProgramChange(BaseModel):
     """What a user says to make a new version of a program: what is different from the version that is live."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, json_schema_extra={"minProperties": 1})
 
     signature: str | None = None
     module: str | None = None
@@ -52,6 +52,12 @@ class ProgramChange(BaseModel):
     instructions: str | None = None
     lm: str | None = None
     variables: dict[str, Variable] | None = None
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError(f"name what to change: {', '.join(type(self).model_fields)}")
+        return self
 
     def of(self, spec: ProgramSpec) -> ProgramSpec:
         """The changed specification: what is named is replaced, null takes it away."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from dspex_actors.ids import check_name
 from dspex_actors.resources.variables import Own, Variable, check_names
@@ -50,12 +50,18 @@ class SessionChange(BaseModel):
     """What a user says to change a session: what is different. `program` is `name@version`, or `name` for the live one;
     the name stays. A null `lm` takes the program's."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, json_schema_extra={"minProperties": 1})
 
     program: str | None = None
     lm: str | None = None
     on_busy: OnBusy | None = None
     version_policy: VersionPolicy | None = None
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError(f"name what to change: {', '.join(type(self).model_fields)}")
+        return self
 
     def asked(self) -> dict[str, Any]:
         """What is named, and not null where null means nothing."""

@@ -217,14 +217,14 @@ def _number(variable: Variable, value: Any) -> Problemed:
     if variable.step is not None:
         steps = (value - (lowest or 0)) / variable.step
         if abs(steps - round(steps)) > _STEP_TOLERANCE * max(1.0, abs(steps)):
-            return f"must be a multiple of {variable.step} from {lowest or 0}, not {value}", "step"
+            return f"must be {variable.step:.12g} times a whole number from {lowest or 0:.12g} on, not {value}", "step"
     return None
 
 
 def _between(lowest: float | None, highest: float | None) -> str:
     if lowest is None or highest is None:
-        return f"at least {lowest}" if highest is None else f"at most {highest}"
-    return f"from {lowest} to {highest}"
+        return f"at least {lowest:.12g}" if highest is None else f"at most {highest:.12g}"
+    return f"from {lowest:.12g} to {highest:.12g}"
 
 
 def _float(variable: Variable, value: Any) -> Problemed:

@@ -72,12 +72,22 @@ def test_an_older_form_is_brought_up_step_by_step(monkeypatch: pytest.MonkeyPatc
     """Through every version in between, by functions that know two of them each."""
     upgrades = {
         1: lambda body: {"turn": body["number"] + 1, "rewinds": []},
-        2: lambda body: {**body, "turns": [], "turn": body["turn"] * 10},
+        2: lambda body: {**body, "turns": [], "turn": body["turn"] * 10, "variables": {}, "variables_at": 0},
     }
     monkeypatch.setattr(codec, "UPGRADES", upgrades)
     monkeypatch.setattr(codec, "STATE_VERSION", 3)
     old = Snapshot("u", 7, 1, b'{"number": 4}', b"", 0).sealed()
     assert (decode(old).seq, decode(old).turn) == (7, 50)
+
+
+def test_a_session_of_the_first_form_has_no_variables() -> None:
+    """That form is still written while a host is there that reads no other one, unless there are variables."""
+    found = recollected([TURN, TURN, 1])
+    first = encode(found, "u", 3, 1, 9)
+    assert first is not None
+    assert (first.state_version, decode(first).state(3)) == (1, found.state(3))
+    found.variables, found.variables_at = {"a": 1}, 2
+    assert encode(found, "u", 3, 1, 9) is None
 
 
 def test_there_is_a_way_from_every_form_and_a_writer_of_each() -> None:
