@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import orjson
 
@@ -41,10 +40,3 @@ class Binding:
 def binding_of(entry: Entry) -> Binding:
     """What an entry of these kinds says."""
     return Binding(**orjson.loads(entry.delta)["binding"])
-
-
-def public_binding(bound: Binding) -> dict[str, Any]:
-    """As the API shows it."""
-    shown = asdict(bound)
-    del shown["program_uid"]
-    return shown

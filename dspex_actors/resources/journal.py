@@ -132,16 +132,27 @@ def public_turn(entry: Entry, left: bool) -> dict[str, Any]:
 
 def public_change(entry: Entry) -> dict[str, Any]:
     """A committed change that is no turn, to somebody who asks what became of its key."""
-    delta = orjson.loads(entry.delta)
-    inputs = {"to_turn": delta["to_turn"]} if entry.kind == "rewind" else delta.get("values", delta.get("binding"))
     return {
         "turn_id": entry.turn_id,
         "status": "completed",
         "kind": entry.kind,
-        "inputs": inputs,
+        "inputs": _inputs(entry),
         "attempts": 1,
         "completed_at": rfc3339(entry.at_us),
     }
+
+
+def _inputs(entry: Entry) -> dict[str, Any]:
+    """What a change that is no turn was about."""
+    delta = orjson.loads(entry.delta)
+    match entry.kind:
+        case "rewind":
+            return {"to_turn": delta["to_turn"]}
+        case "variable":
+            values: dict[str, Any] = delta["values"]
+            return values
+        case _:
+            return {name: value for name, value in delta["binding"].items() if name != "program_uid"}
 
 
 def entry_answer(session_id: str, entry: Entry) -> bytes:
@@ -157,9 +168,9 @@ def entry_answer(session_id: str, entry: Entry) -> bytes:
 
 def change_answer(session_id: str, entry: Entry) -> bytes:
     """The answer to a committed change of variables or of what the session is bound to; `seq` is what it is read by."""
-    delta = orjson.loads(entry.delta)
-    what = {"values": delta["values"]} if entry.kind == "variable" else {"binding": delta["binding"]}
-    return orjson.dumps({"session": session_id, "turn_id": entry.turn_id, **what, "seq": entry.seq})
+    name = "values" if entry.kind == "variable" else "binding"
+    answer = {"session": session_id, "turn_id": entry.turn_id, name: _inputs(entry), "seq": entry.seq}
+    return orjson.dumps(answer)
 
 
 def rewind_answer(session_id: str, entry: Entry) -> bytes:

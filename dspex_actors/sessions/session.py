@@ -180,7 +180,7 @@ class Session:
             yield from self._next(event.now_us)
 
     def _interrupt(self, now_us: int) -> Iterator[Effect]:
-        for turn in [*self.mailbox, *filter(None, [self.current])]:
+        for turn in [turn for turn in (*self.mailbox, self.current) if turn and turn.kind in busy.POLICED]:
             yield from self._drop(turn, busy.interrupted(), now_us)
 
     def _new_turn(self, event: Arrive) -> Turn:

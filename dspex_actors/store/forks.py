@@ -33,6 +33,7 @@ def create(
     made = replace(
         origin, uid=uid, id=spec.id if spec.id is not None else new_ulid().lower(), shard=shard,
         unit=unit_of_shard(shard), seq=seq + 1, turns=turns, created_at_us=now_us, origin_id=origin.id, origin_turn=at,
+        changed=0,
     )  # fmt: skip
     sessions.add(connection, made)
     _copy(connection, origin, made, seq)

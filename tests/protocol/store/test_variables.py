@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from contextlib import closing
+from dataclasses import asdict, replace
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dspex_actors.errors import InUse, InvalidRequest, NotFound, PreconditionFailed
+from dspex_actors.errors import InUse, InvalidRequest, NotFound, PreconditionFailed, StoreUnavailable
 from dspex_actors.ids import new_ulid
 from dspex_actors.resources.binding import Binding, binding_of
 from dspex_actors.resources.program import ProgramChange, ProgramSpec
 from dspex_actors.resources.session import ForkSpec, SessionRecord, SessionSpec, VersionPolicy
+from dspex_actors.resources.snapshot import STATE_VERSION
 from dspex_actors.resources.turn import bind_request, rewind_request, variable_request
 from dspex_actors.resources.variables import Variable
+from dspex_actors.sessions.changing import check_new
 from dspex_actors.sessions.reading import recollect
 from dspex_actors.sessions.state import replay
-from dspex_actors.store import Page, Store
+from dspex_actors.store import Page, Store, open_store
 from tests.protocol.store.driving import Driven
 from tests.protocol.store.making import TENANT
+from tests.protocol.store.test_opening import opened_at
 
 DECLARED = {"a": Variable(type="int", default=0), "b": Variable(type="json")}
 VALUES = st.fixed_dictionaries({}, optional={"a": st.integers(0, 9), "b": st.text("xy", max_size=3)})
@@ -133,7 +138,9 @@ def test_a_fork_of_a_fork_knows_where_its_values_were_set(store: Store) -> None:
     driven.turn(a=1)
     driven.turn()
     put(driven, a=2)
+    bind(driven, lm="mock")
     fork = store.fork_session(TENANT, driven.session.record.id, ForkSpec()).value
+    assert (fork.lm, fork.changed) == ("mock", 0)
     store.seed_leases({fork.unit: "host-a"})
     other = Driven(store, fork.uid)
     other.ask(rewind_request(2, None, 9.0))
@@ -290,11 +297,24 @@ def test_a_version_that_is_gone_is_bound_by_nobody(store: Store) -> None:
 
 
 def _delta(binding: Binding) -> bytes:
-    from dataclasses import asdict
-
-    import orjson
-
     return orjson.dumps({"binding": asdict(binding)})
+
+
+def test_what_older_hosts_do_not_know_waits_until_they_are_gone(url: str) -> None:
+    """Variables, and sessions that are bound anew: a host of before would lose the one and refuse the other."""
+    with opened_at(url, "0003") as connection:
+        connection.exec_driver_sql("DELETE FROM meta WHERE key = 'state_version_written'")
+    plain = ProgramSpec(name="p", signature="q -> a")
+    new = (plain.model_copy(update={"variables": DECLARED}), SessionSpec(program="p", version_policy="follow"), None)
+    with closing(open_store(url)) as store:
+        check_new(store, plain)
+        check_new(store, SessionSpec(program="p", lm="x"))
+        for made in new:
+            with pytest.raises(StoreUnavailable, match="Hosts of an older program"):
+                check_new(store, made)
+        store.raise_state_version(STATE_VERSION)
+        for made in new:
+            check_new(store, made)
 
 
 # Versions ----------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 
 from dspex_actors.errors import StoreUnavailable
 from dspex_actors.resources.program import ProgramChange
-from dspex_actors.resources.session import SessionRecord
+from dspex_actors.resources.session import OnBusy, SessionRecord
 from dspex_actors.resources.turn import TurnRequest, bind_request, variable_request
 from dspex_actors.resources.variables import Variable
 from dspex_actors.sessions.activation import Ask
@@ -159,5 +159,26 @@ def test_cancelling_what_runs_means_a_turn_and_no_step_of_the_sessions_own(monke
             found = bench.host.cancel(alice.uid, alice.unit, None, "")
             assert found is not None
             assert (found.cancelled, await turn.error()) == (("t1",), "cancelled")
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("on_busy", ["reject", "interrupt"])
+def test_a_change_waits_in_line_whatever_the_policy(on_busy: OnBusy) -> None:
+    """It interrupts no turn, and is not refused for one that runs; nor does a newer turn interrupt it."""
+
+    async def scenario() -> None:
+        async with hosting(tutor()) as bench:
+            alice = bench.session("alice", on_busy)
+            running = bench.ask(alice, "t1", gate="g")
+            await until(lambda: bench.program.gate("g").reached == 1)
+            changed = put(bench, alice, 5, "p")
+            newer = bench.ask(alice, "t2") if on_busy == "interrupt" else None
+            bench.program.gate("g").open()
+            assert (await changed.answer())["values"] == {"level": 5}
+            if newer is None:
+                assert (await running.answer())["turn"] == 1
+            else:
+                assert (await running.error(), level_of(await newer.answer())) == ("cancelled", 5)
 
     asyncio.run(scenario())
