@@ -50,6 +50,10 @@ class Settings(BaseSettings):
     program_packages: str = Field(
         default="", description="packages that python:pkg.mod:Class programs may come from, comma separated"
     )
+    snapshot_entries: int = Field(
+        default=100, ge=1, description="a session's state is written down after so many entries of its journal"
+    )
+    snapshot_bytes: int = Field(default=262_144, ge=1024, description="or after so many bytes of them")
     test_mode: bool = Field(default=False, description="shorter waits for tests; never in production")
 
     @field_validator("home")

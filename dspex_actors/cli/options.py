@@ -41,4 +41,6 @@ LmApiBase = Annotated[str | None, typer.Option(help="Base address of the model's
 ProgramPackages = Annotated[
     str | None, typer.Option(help="Packages that python:pkg.mod:Class programs may come from, comma separated.")
 ]
+SnapshotEntries = Annotated[int | None, typer.Option(help="A snapshot of a session after so many journal entries.")]
+SnapshotBytes = Annotated[int | None, typer.Option(help="The same in bytes of entries, whichever comes first.")]
 TestMode = Annotated[bool | None, typer.Option(help="Shorter waits for tests; never in production.")]

@@ -43,6 +43,14 @@ def turn(connection: Connection, uid: str, number: int) -> Entry:
     return _entry(row)
 
 
+def entry(connection: Connection, uid: str, seq: int) -> Entry:
+    """By its number. Raises NotFound."""
+    row = connection.execute(_of(uid).where(journal.c.seq == seq)).first()
+    if row is None:
+        raise NotFound(f"The journal of this session has no entry {seq}; the session was deleted, or its past removed.")
+    return _entry(row)
+
+
 def by_turn_id(connection: Connection, uid: str, turn_id: str) -> Entry | None:
     """By the client's key."""
     row = connection.execute(_of(uid).where(journal.c.turn_id == turn_id)).first()

@@ -13,7 +13,9 @@ from dspex_actors.clock import ManualClock
 from dspex_actors.errors import AlreadyExists, IdempotencyMismatch, NotFound
 from dspex_actors.resources.journal import Entry, Verdict
 from dspex_actors.resources.session import ForkSpec, SessionRecord, SessionSpec
-from dspex_actors.sessions.state import State, exchange, remembered, replay
+from dspex_actors.sessions.reading import recollect
+from dspex_actors.sessions.state import State, exchange, replay
+from dspex_actors.sessions.turn_ids import TurnIds
 from dspex_actors.store import Idempotency, SqlStore, Store
 from tests.protocol.store.making import TENANT, make_session, turn_of
 from tests.support.time_travel import STEPS, TURN, Law
@@ -44,8 +46,7 @@ def live(store: Store, steps: list[int], name: str | None = None) -> tuple[Sessi
 
 def woken(store: Store, uid: str, window: int) -> State:
     """The state as a host wakes it."""
-    record = store.load_session(uid)
-    return remembered(record, store.memory(record, window), window)
+    return recollect(store, store.load_session(uid), window).state(window)
 
 
 def shown(state: State) -> list[int]:
@@ -97,7 +98,7 @@ def test_a_fork_at_a_turn_is_the_session_as_it_was_after_that_turn(store: Store)
             assert copied[:-1] == [replace(entry, uid=fork.uid, turn_id=None) for entry in past]
             assert (copied[-1].kind, fork.turns, fork.origin_id, fork.origin_turn) == ("fork", turn, session.id, turn)
             state = woken(store, fork.uid, 3)
-            assert state == replace(replay(past, 3), seq=fork.seq, turn_ids=set()) == replay(copied, 3)
+            assert state == replace(replay(past, 3), seq=fork.seq, turn_ids=TurnIds()) == replay(copied, 3)
             assert shown(state) == law.after[turn][-3:]
 
     law_holds()
