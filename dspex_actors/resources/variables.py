@@ -291,10 +291,11 @@ def _list(variable: Variable, value: Any) -> Problemed:
 
 def _json(variable: Variable, value: Any) -> Problemed:
     try:
-        orjson.dumps(value)
+        same = orjson.loads(orjson.dumps(value)) == value
     except TypeError as error:
         return f"must be JSON: {error}", "json_type"
-    return None
+    # An infinite number would come back as null, a date as text.
+    return None if same else ("must be JSON: nulls, truths, finite numbers, texts, lists, objects", "json_type")
 
 
 _CHECKS: Mapping[str, Callable[[Variable, Any], Problemed]] = {

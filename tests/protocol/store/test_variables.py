@@ -195,7 +195,7 @@ def test_a_session_brings_variables_of_its_own(store: Store) -> None:
 def change(store: Store, driven: Driven, live: bool = True, **changes: Any) -> int:
     """A new version of the session's program."""
     name = driven.session.record.program
-    made = store.change_program(TENANT, name, ProgramChange(**changes)).value
+    made = store.change_program(TENANT, name, ProgramChange(**(changes or {"lm": "mock"}))).value
     if live:
         store.promote_program(TENANT, name, made.version)
     return made.version

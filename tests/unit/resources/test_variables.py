@@ -15,7 +15,11 @@ from dspex_actors.resources.session import SessionChange
 from dspex_actors.resources.variables import Own, Variable, checked, current, merged, parse_declared
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text("ab"),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text("ab"),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab"), inner, max_size=3),
     max_leaves=6,
 )
@@ -42,7 +46,7 @@ KINDS: list[dict[str, Any]] = [
         ({"type": "choice", "choices": ["a", 1]}, ["a", 1], [True, 1.0, "b", None]),
         ({"type": "list", "items": {"type": "int"}, "max_length": 2}, [[], [1, 2]], [[1, 2, 3], ["a"], "ab", {}]),
         ({"type": "list"}, [[1, "a", None]], [[object()], [2**70]]),
-        ({"type": "json"}, [None, {"a": [1]}], [{1: 2}, object()]),
+        ({"type": "json"}, [None, {"a": [1]}], [{1: 2}, object(), [float("inf")], {"a": float("nan")}, (1, 2)]),
     ],
 )
 def test_a_type_takes_what_obeys_it(declared: dict[str, Any], good: list[Any], bad: list[Any]) -> None:
