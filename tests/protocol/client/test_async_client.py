@@ -103,3 +103,17 @@ def test_the_server_tells_about_itself(server: Served) -> None:
             return (await client.tree())["status"], (await client.info())["mock"], await client.ready()
 
     assert asyncio.run(scenario()) == ("ready", True, True)
+
+
+def test_a_session_and_a_host_stay_where_there_is_no_other_host(server: Served) -> None:
+    """As with the synchronous client."""
+
+    async def scenario() -> None:
+        async with dx.AsyncClient(server.url, api_key=server.key) as client:
+            session, host = await client.open("qa"), (await client.tree())["id"]
+            assert (await session.migrate(host))["to"] == host
+            for call in (session.migrate(timeout_s=0.5), client.drain_host(host, timeout_s=0.5)):
+                with pytest.raises(dx.NoCapacity):
+                    await call
+
+    asyncio.run(scenario())
