@@ -3,6 +3,7 @@
 Start a server first: `dspex serve`. Then: python examples/moving.py
 """
 
+import contextlib
 import threading
 
 import dspex_actors as dx
@@ -13,16 +14,13 @@ TURNS = 50
 
 
 def ask(session: Session, turns: list[int]) -> None:
-    for number in range(TURNS):
-        turns.append(session.predict(question=f"question {number}").turn)
+    turns.extend(session.predict(question=f"question {number}").turn for number in range(TURNS))
 
 
 def main() -> None:
     with dx.Client(retry=dx.Retry(unreachable_s=5)) as client:
-        try:
+        with contextlib.suppress(dx.AlreadyExists):
             client.programs.create("moving-chat", CHAT)
-        except dx.AlreadyExists:
-            pass
         session = client.open("moving-chat")
         turns: list[int] = []
         asking = threading.Thread(target=ask, args=(session, turns))

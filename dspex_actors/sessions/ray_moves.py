@@ -72,7 +72,7 @@ class Moves:
             book.units.learn(now)
             book.own(carry.target, [lease for lease in now if lease.host == carry.target])
             book.publish()
-        if len(now) != len(epochs):  # sessions that stayed may have left meanwhile, and been heard of before
+        if len(now) != len(epochs):  # sessions that stayed may have left since, and been heard of before
             await self._read()
 
     async def _send_home(self, carry: Carry) -> None:

@@ -64,7 +64,10 @@ def test_a_session_is_migrated_and_a_host_drained_as_far_as_there_are_hosts(clie
 
 @pytest.mark.parametrize(
     ("left", "said"),
-    [(0, "Drained host-1: 9 units moved, none left.\n"), (2, "2 units are left, whose turns run; they leave when these end")],
+    [
+        (0, "Drained host-1: 9 units moved, none left.\n"),
+        (2, "2 units are left, whose turns run; they leave when these end"),
+    ],
 )
 def test_a_drain_says_what_has_become_of_the_host(monkeypatch: pytest.MonkeyPatch, left: int, said: str) -> None:
     """All gone, or some still there."""

@@ -150,7 +150,7 @@ def test_turns_under_way_while_a_unit_goes_to_and_fro_each_happen_once() -> None
                 before = len(wired.journal(alice))
                 await until(lambda before=before: len(wired.journal(alice)) > before or talking.done())  # type: ignore[misc]
                 await wired.hand_over(*(("a", "b") if number % 2 == 0 else ("b", "a")))
-                await until(lambda: wired.router.place(alice).unit == alice.unit or not wired.settle())
+                await until(lambda: wired.is_home(alice))
             assert await talking == list(range(1, 61))
             assert [turn for turn, _ in wired.journal(alice)] == list(range(1, 61))
             assert sum(numbers(wired)) == 60
