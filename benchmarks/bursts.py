@@ -36,22 +36,25 @@ class Moved:
 
 
 async def move_each(ours: Ours) -> list[Moved]:
-    """Move each session once, one after the other."""
+    """Move each session there and back, one after the other."""
     connections = await asyncio.gather(*(Connection.open("127.0.0.1", ours.server.port) for _ in range(TURNS)))
     moves = []
     for place, session in enumerate(ours.sessions):
-        target = ours.only(place, place + 1).target()
-        still = await _burst(target, connections, 0)
-        moving, answer = await asyncio.gather(
-            _burst(target, connections, TURNS), ours.post(f"/v1/sessions/{session}/migrate")
-        )
-        if answer.status != 200:
-            raise RuntimeError(f"{session} did not move: {answer.body.decode(errors='replace')}")
-        moves.append(Moved(orjson.loads(answer.body)["pause_ms"], still, moving))
-        await asyncio.sleep(_DRIFT_S)
+        for _ in range(2):
+            moves.append(await _move(ours, session, ours.only(place, place + 1).target(), connections))
+            await asyncio.sleep(_DRIFT_S)
     for connection in connections:
         connection.close()
     return moves
+
+
+async def _move(ours: Ours, session: str, target: Target, connections: Sequence[Connection]) -> Moved:
+    still = await _burst(target, connections, 0)
+    move = ours.post(f"/v1/sessions/{session}/migrate")
+    moving, answer = await asyncio.gather(_burst(target, connections, TURNS), move)
+    if answer.status != 200:
+        raise RuntimeError(f"{session} did not move: {answer.body.decode(errors='replace')}")
+    return Moved(orjson.loads(answer.body)["pause_ms"], still, moving)
 
 
 async def _burst(target: Target, connections: Sequence[Connection], first: int) -> Burst:

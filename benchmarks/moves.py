@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import machine, report
-from benchmarks.bursts import Moved, figures, move_each
+from benchmarks.bursts import TURNS, Moved, figures, move_each
 from benchmarks.journal_check import check_journal
 from benchmarks.load import Record, Run, closed_loop, open_loop, run
 from benchmarks.ours import Ours, ours_server
@@ -42,7 +42,7 @@ class Exodus:
 
 
 async def moves(ours: Ours, turns: int, rate: float) -> tuple[list[Moved], Run, Run]:
-    """Give each session its past, then move each one under paced load; also the loads before and meanwhile."""
+    """Give each session its past, then move each there and back under paced load; also the loads before and then."""
     past = await fill(ours, turns)
     stop = asyncio.Event()
     load = asyncio.ensure_future(open_loop(ours.target(), rate=rate, seconds=600, until=stop))
@@ -124,7 +124,7 @@ def summary_of_moves(moved: list[Moved]) -> dict[str, Any]:
     median = statistics.median(still)
     moving = [value - median for each in moved for value in each.moving.latencies_ms]
     return {
-        "sessions": len(moved),
+        "moves": len(moved),
         "pause_ms": figures([each.pause_ms for each in moved]),
         "added_without_ms": figures([value - median for value in still]),
         "added_with_ms": figures(moving),
@@ -152,9 +152,9 @@ def table(one: dict[str, Any], drained: dict[str, Any], killed: dict[str, Any]) 
     shown = Table(title="Added latency of the turns that a move, a drain or a kill can have touched (ms)")
     for heading in ("what", "turns", "p50", "p99", "max"):
         shown.add_column(heading, justify="left" if heading == "what" else "right")
-    bursts = one["sessions"] * 6
+    bursts = one["moves"] * TURNS
     rows = [
-        ("a session moves: pause, as the server says", one["sessions"], one["pause_ms"]),
+        ("a session moves: pause, as the server says", one["moves"], one["pause_ms"]),
         ("a session moves: turns sent meanwhile", bursts, one["added_with_ms"]),
         ("the same turns without a move", bursts, one["added_without_ms"]),
         (f"a host is drained, in {max(drained['took_ms'])} ms at most", drained["affected"], drained["added_ms"]),

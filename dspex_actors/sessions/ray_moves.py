@@ -72,7 +72,7 @@ class Moves:
             book.units.learn(now)
             book.own(carry.target, [lease for lease in now if lease.host == carry.target])
             book.publish()
-        if len(now) != len(epochs):  # sessions that stayed may have left since, and been heard of before
+        if len(now) != len(epochs):  # sessions that stayed may have left since
             await self._read()
 
     async def _send_home(self, carry: Carry) -> None:
@@ -87,9 +87,9 @@ class Moves:
                 await self._book.read()
 
     async def hear(self, name: str) -> None:
-        """Sessions that stayed on a host until their turn had ended go home of themselves, and what an earlier placement
-        asked for may move after its end: the store says which. It is read first when the host knows this term: what
-        moves later is told."""
+        """Sessions that stayed until their turn had ended go home of themselves, and what an earlier placement asked
+        for may move after its end: the store says which. It is read first when the host knows this term; what moves
+        later is told."""
         seen, book = -1, self._book
         while name in book.alive:
             try:
