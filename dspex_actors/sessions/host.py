@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -109,9 +109,9 @@ class Host:
         """Gives units and sessions to other hosts."""
         return self._handover
 
-    def _release(self, unit: str) -> None:
-        self._guards.release(unit)
-        for activation in [held for held in self._active.values() if held.unit == unit]:
+    def _release(self, units: Collection[str]) -> None:
+        self._guards.release(units)
+        for activation in [held for held in self._active.values() if held.unit in units]:
             self._handle(activation, Release())
 
     # Turns -----------------------------------------------------------------------------------------------------
