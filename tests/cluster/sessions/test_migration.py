@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import statistics
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -88,6 +91,17 @@ def test_a_host_that_has_a_session_of_its_own_is_no_standby(instance: Instance) 
     assert standby["id"] in [node["id"] for node in instance.nodes("host")]
     assert instance.call("POST", "/v1/sessions/pin/migrate", {"host": host["name"]})[1]["to"] == host["name"]
     assert standby["id"] in [node["id"] for node in instance.wait_nodes("standby")]
+
+
+def test_the_example_of_moving_runs(instance: Instance) -> None:
+    """To and fro, under a session that is asked."""
+    own = {"DSPEX_PORT": str(instance.port), "DSPEX_API_KEY": instance.key}
+    command = [sys.executable, str(Path(__file__).parents[3] / "examples/moving.py")]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **own}, timeout=60)
+    assert done.returncode == 0, done.stderr
+    *moves, last = done.stdout.splitlines()
+    assert moves
+    assert last == "50 turns, in order and without a gap: True"
 
 
 def test_what_cannot_be_moved_is_answered_with_a_sentence(instance: Instance) -> None:
