@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from dspex_actors.clock import Clock
-from dspex_actors.errors import DspexError, Internal, Moved
+from dspex_actors.errors import DspexError, Internal
 from dspex_actors.resources.journal import entry_answer
 from dspex_actors.resources.turn import Cancellation, TurnRequest
+from dspex_actors.sessions.answers import full, mismatch, moved
 from dspex_actors.sessions.events import Event, Look, Looked, Raised, Recall, Waiter
 from dspex_actors.sessions.run import Run
-from dspex_actors.sessions.session import Session, full, mismatch
+from dspex_actors.sessions.session import MAILBOX_LIMIT, Session
 from dspex_actors.sessions.state import exchange, remembered
 from dspex_actors.store.port import Lease, Store
 
@@ -33,7 +34,8 @@ class Ask:
     """A turn as it reaches a host: for whom, under which lease, for the how manieth time.
 
     `seen` is the attempt and number of the last event that its caller has, so that no token is sent twice.
-    `resent` says that it was sent before, to a host that was lost or gave it back.
+    `resent` says that it was sent before, to a host that was lost or gave it back; `losses` at how many losses of hosts
+    it was running.
     """
 
     uid: str
@@ -43,6 +45,7 @@ class Ask:
     turn: TurnRequest
     seen: tuple[int, int] = (0, 0)
     resent: bool = False
+    losses: int = 0
 
 
 Coming = tuple[Ask, Waiter, float]
@@ -175,11 +178,6 @@ def read_past(store: Store, clock: Clock, session: Session, wanted: Look) -> Loo
         return Raised(wanted.token, fault, clock.now_us())
 
 
-def moved() -> Moved:
-    """Not here: the router tries again, by a newer table if there is one."""
-    return Moved("This session is served by another host now.")
-
-
 def checked_inputs(activation: Activation, ask: Ask) -> dict[str, Any]:
     """The turn's inputs, checked by the program unless the turn is recorded, or is a rewind, which runs no program.
     Raises DspexError, whatever the program does."""
@@ -188,7 +186,7 @@ def checked_inputs(activation: Activation, ask: Ask) -> dict[str, Any]:
     assert program is not None
     recorded = ask.turn.turn_id in session.state.turn_ids
     if session.is_full and not recorded and session.find(ask.turn.turn_id) is None:
-        raise full()  # before anything is spent on it: of a flood, most are refused
+        raise full(MAILBOX_LIMIT)  # before anything is spent on it: of a flood, most are refused
     try:
         inputs: dict[str, Any] = orjson.loads(ask.turn.inputs)
         if ask.turn.kind == "turn" and not recorded:

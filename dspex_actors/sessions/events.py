@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dspex_actors.errors import DspexError
 from dspex_actors.programs.call import HistoryTurn
 from dspex_actors.resources.journal import Entry, FailedTurn, Verdict
+
+if TYPE_CHECKING:
+    from dspex_actors.sessions.suspicion import Finding
 
 Json = dict[str, Any]
 
@@ -39,7 +42,8 @@ class Waiter(Protocol):
 class Arrive:
     """A turn for this session came in; `waiter` wants its answer. `now_us` is wall-clock time, for records only.
 
-    `resent`: it was sent before, to a host that was lost or had to give it back.
+    `resent`: it was sent before, to a host that was lost or had to give it back. `losses`: at how many losses of hosts
+    it was running, as far as its router knows.
     """
 
     waiter: Waiter
@@ -52,6 +56,7 @@ class Arrive:
     cancel_on_disconnect: bool = False
     kind: str = "turn"
     resent: bool = False
+    losses: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,15 @@ class Looked:
 
 
 @dataclass(frozen=True, slots=True)
+class Examined:
+    """The turn was looked up, and its attempt recorded if need be."""
+
+    token: int
+    finding: Finding | DspexError
+    now_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class Raised:
     """The program failed, or the past could not be read."""
 
@@ -132,7 +146,7 @@ class GiveBack:
     """The session is about to leave: what waits goes back to its router, what runs goes on."""
 
 
-Event = Arrive | Leave | Expire | Cancel | Ran | Looked | Raised | Committed | Stalled | Release | GiveBack
+Event = Arrive | Leave | Expire | Cancel | Ran | Looked | Examined | Raised | Committed | Stalled | Release | GiveBack
 
 
 # Effects: what the host must do ----------------------------------------------------------------------------------
@@ -162,6 +176,27 @@ class Start:
     attempt: int
     inputs: Json
     history: tuple[HistoryTurn, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Examine:
+    """Look up what is known of the turn's earlier attempts and record this one; say `Examined` with the same token."""
+
+    token: int
+    attempt: FailedTurn
+    losses: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """The attempt that was recorded in advance has ended: write how, or take the record back, then answer."""
+
+    uid: str
+    turn_id: str
+    attempt: int
+    failed: FailedTurn | None
+    waiters: tuple[Waiter, ...]
+    answer: bytes | DspexError
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,4 +233,4 @@ class Stop:
     """This activation is over; forget it."""
 
 
-Effect = Reply | Recall | Start | Look | Abort | Commit | Record | Stop
+Effect = Reply | Recall | Start | Examine | Settle | Look | Abort | Commit | Record | Stop

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from dspex_actors.errors import Moved, SessionBusy, StoreUnavailable
 from dspex_actors.ids import unit_of_session
-from dspex_actors.sessions.activation import Activation, moved
+from dspex_actors.sessions.activation import Activation
+from dspex_actors.sessions.answers import moved
 from dspex_actors.sessions.events import Event, GiveBack, Release
 from dspex_actors.store.port import Lease, Store
 
@@ -116,7 +117,11 @@ class Handover:
         self._tenure.close([one.uid])
         if self._is_here(one):
             one.retag(own)
-        task = asyncio.ensure_future(self._let_go(one.uid, own))
+        self.after_turn(one.uid, own)
+
+    def after_turn(self, uid: str, own: Lease) -> None:
+        """Let a session go to its shard's owner as soon as its turn has ended; new ones wait for it there."""
+        task = asyncio.ensure_future(self._let_go(uid, own))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -18,9 +18,11 @@ import psutil
 
 from dspex_actors.clock import Clock, SystemClock
 from dspex_actors.errors import Cancelled, DeadlineExceeded, Draining, DspexError, Internal, Moved, OutcomeUnknown
+from dspex_actors.ids import unit_of_session
 from dspex_actors.resources.journal import Entry, Verdict
 from dspex_actors.resources.turn import Cancellation
-from dspex_actors.sessions.activation import Activation, Ask, Coming, checked_inputs, moved, status_of
+from dspex_actors.sessions.activation import Activation, Ask, Coming, checked_inputs, status_of
+from dspex_actors.sessions.answers import moved, unknown
 from dspex_actors.sessions.attempts import Attempts
 from dspex_actors.sessions.cancelling import cancel
 from dspex_actors.sessions.events import (
@@ -30,6 +32,7 @@ from dspex_actors.sessions.events import (
     Committed,
     Effect,
     Event,
+    Examine,
     Expire,
     Leave,
     Look,
@@ -39,6 +42,7 @@ from dspex_actors.sessions.events import (
     Record,
     Release,
     Reply,
+    Settle,
     Stalled,
     Start,
     Stop,
@@ -52,7 +56,8 @@ from dspex_actors.sessions.journal import JournalWriter
 from dspex_actors.sessions.limits import HostLimits
 from dspex_actors.sessions.load import Load
 from dspex_actors.sessions.memory_room import MemoryRoom
-from dspex_actors.sessions.session import Session, Turn, unknown
+from dspex_actors.sessions.session import Session, Turn
+from dspex_actors.sessions.suspects import Suspects
 from dspex_actors.sessions.tenure import Tenure
 from dspex_actors.sessions.waker import Found, Waker
 from dspex_actors.sessions.watching import Sight, Watch, join, send_away
@@ -94,6 +99,9 @@ class Host:
             self._inbox, self._clock, self._active.values, self._handle, self.wear, limits.programs
         )
         self._handover = Handover(store, self._tenure, self._active, self._handle)
+        self._suspects = Suspects(
+            store, self._clock, self._inbox, self._active, self._handle, self._reply, self._send_home
+        )
         self._owner: dict[Waiter, Activation | None] = {}
         self._intake = Intake[Coming](
             self._loop, lambda new: self._tenure.admit(*new) if new[1] in self._owner else None
@@ -116,6 +124,19 @@ class Host:
     def handover(self) -> Handover:
         """Gives units and sessions to other hosts."""
         return self._handover
+
+    @property
+    def suspects(self) -> Suspects:
+        """Knows of turns that may have killed other hosts."""
+        return self._suspects
+
+    def _send_home(self, uid: str) -> bool:
+        """Let a session go when its turn has ended; whether it is here by a lease of its own."""
+        own = unit_of_session(uid)
+        if (epoch := self._tenure.epoch(own)) is None:
+            return False
+        self._handover.after_turn(uid, Lease(own, epoch, self.name))
+        return True
 
     def _release(self, unit: str) -> None:
         self._guards.release(unit)
@@ -213,7 +234,7 @@ class Host:
         self._owner[waiter] = activation
         arrive = Arrive(
             waiter, turn.turn_id, turn.body_hash, inputs, self._clock.now_us(), ask.attempt, turn.expected_turn,
-            turn.cancel_on_disconnect, turn.kind, ask.resent,
+            turn.cancel_on_disconnect, turn.kind, ask.resent, ask.losses,
         )  # fmt: skip
         self._handle(activation, arrive)
         if gone:
@@ -258,6 +279,10 @@ class Host:
                 self._journal.record(failed)
             case Recall():
                 self._waker.recall(session, effect, partial(self._recalled, activation, effect.waiter))
+            case Examine():
+                self._suspects.examine(activation, effect)
+            case Settle():
+                self._suspects.settle(activation, effect)
             case Look():
                 self._waker.look(session, effect, self._clock, partial(self._handle, activation))
             case Abort(token):
@@ -316,6 +341,7 @@ class Host:
         `turn` is what was current before: once it has an entry, the writer may make it a part of that state.
         """
         self._attempts.abandon(activation)
+        self._suspects.abandon(activation, turn)
         self._forget(activation)
         send_away([activation], error, turn)
         for waiter in list(activation.timers):
@@ -360,6 +386,7 @@ class Host:
         self._room.close()
         await asyncio.to_thread(self._journal.close)
         await asyncio.to_thread(self._attempts.close)
+        await asyncio.to_thread(self._suspects.close)
         self._waker.close()
         stopped = OutcomeUnknown("The service stopped before the turn's answer came. Ask by its key.")
         send_away(self._active.values(), stopped)

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TypeVar
 
 import orjson
@@ -24,17 +25,14 @@ from dspex_actors.errors import (
     Cancelled,
     DeadlineExceeded,
     DspexError,
-    IdempotencyMismatch,
     Internal,
-    MailboxFull,
-    Moved,
-    OutcomeUnknown,
     SessionBusy,
     StoreUnavailable,
 )
-from dspex_actors.resources.journal import Entry, FailedTurn, Verdict, entry_answer
+from dspex_actors.resources.journal import Entry, Verdict, entry_answer
 from dspex_actors.resources.session import SessionRecord
-from dspex_actors.sessions import busy
+from dspex_actors.sessions import busy, suspicion
+from dspex_actors.sessions.answers import full, mismatch, moved, replies, unknown
 from dspex_actors.sessions.events import (
     Abort,
     Arrive,
@@ -43,6 +41,7 @@ from dspex_actors.sessions.events import (
     Committed,
     Effect,
     Event,
+    Examined,
     Expire,
     GiveBack,
     Json,
@@ -55,12 +54,12 @@ from dspex_actors.sessions.events import (
     Release,
     Reply,
     Stalled,
-    Start,
     Stop,
     Waiter,
 )
 from dspex_actors.sessions.rewinding import look, missing_turn, past_of, rewind_entry
 from dspex_actors.sessions.state import State, fold
+from dspex_actors.sessions.suspicion import Finding
 
 T = TypeVar("T")
 
@@ -92,6 +91,11 @@ class Turn:
     entry: Entry | None = None
     ran: Ran | Looked | None = None
     kind: str = "turn"
+    losses: int = 0
+    recorded: bool = False
+    """Whether this attempt was recorded before it began, or is being so."""
+    held: bool = False
+    """Whether it waits for a host of its own."""
     watchers: dict[Waiter, None] = field(default_factory=dict)
 
 
@@ -127,7 +131,9 @@ class Session:
             case Raised(token=token) if self._runs(token):
                 yield from self._fail_current(event.error, event.now_us)
                 yield from self._next(event.now_us)
-            case Ran(token=token) | Looked(token=token) | Raised(token=token):
+            case Examined(token=token) if self._runs(token):
+                yield from self._examined(event)
+            case Ran(token=token) | Looked(token=token) | Raised(token=token) | Examined(token=token):
                 self.abandoned.discard(token)
                 yield from self._next(event.now_us)
             case Committed(verdict=Verdict.COMMITTED):
@@ -176,7 +182,7 @@ class Session:
         elif (refusal := busy.refusal(self, event)) is not None:
             yield Reply(event.waiter, refusal)
         elif self.is_full:
-            yield Reply(event.waiter, full())
+            yield Reply(event.waiter, full(MAILBOX_LIMIT))
         else:
             if busy.interrupts(self, event):
                 yield from self._interrupt(event.now_us)
@@ -192,7 +198,7 @@ class Session:
         attempt = max(event.attempt, self.attempts.get(event.turn_id, 0) + 1)
         return Turn(
             event.turn_id, event.body_hash, event.inputs, attempt, event.expected_turn, event.cancel_on_disconnect,
-            {event.waiter: True}, event.now_us, kind=event.kind,
+            {event.waiter: True}, event.now_us, kind=event.kind, losses=event.losses,
         )  # fmt: skip
 
     def _join(self, turn: Turn, event: Arrive) -> Iterator[Effect]:
@@ -200,6 +206,7 @@ class Session:
             yield Reply(event.waiter, mismatch(event.turn_id))
         else:
             turn.waiters[event.waiter] = True
+            turn.losses = max(turn.losses, event.losses)
             turn.cancel_on_disconnect = turn.cancel_on_disconnect and event.cancel_on_disconnect
 
     def find(self, turn_id: str) -> Turn | None:
@@ -219,9 +226,18 @@ class Session:
             self.tokens += 1
             turn.token, turn.started_at_us = self.tokens, now_us
             self.current = turn
-            past = tuple(self.state.history)
-            start = Start(turn.token, turn.turn_id, turn.attempt, turn.inputs, past)
-            yield look(turn) if turn.kind == "rewind" else start
+            yield look(turn) if turn.kind == "rewind" else suspicion.begin(self, turn, FAILED_KEPT)
+
+    def _examined(self, event: Examined) -> Iterator[Effect]:
+        turn, finding = self.current, event.finding
+        assert turn is not None
+        turn.recorded, turn.held = finding is Finding.RECORDED, finding is Finding.HELD
+        if isinstance(finding, DspexError):
+            self.current = None
+            yield from replies(turn, finding)
+            yield from self._next(event.now_us)
+        elif not turn.held:
+            yield suspicion.start(self, turn)
 
     @property
     def _may_start(self) -> bool:
@@ -277,6 +293,8 @@ class Session:
         assert turn.ran is not None
         fold(self.state, turn.entry, past_of(turn.inputs, turn.ran))
         self.attempts.pop(turn.turn_id, None)
+        if turn.recorded:
+            yield suspicion.settle(self, turn)
         self.current, self.stalled = None, False
         yield from replies(turn, entry_answer(self.record.id, turn.entry))
 
@@ -285,17 +303,14 @@ class Session:
         assert turn is not None
         self.current = None
         remember(self.attempts, turn.turn_id, turn.attempt)
+        failed = suspicion.attempt_of(self, turn, error, now_us)
+        if turn.recorded:
+            yield suspicion.settle(self, turn, tuple(turn.waiters), error, failed)
+            yield from (Reply(watcher, error) for watcher in turn.watchers)
+            return
         if turn.kind == "turn":
-            yield self._failure(turn, turn.attempt, error, now_us)
+            yield Record(failed)
         yield from replies(turn, error)
-
-    def _failure(self, turn: Turn, starts: int, error: DspexError, now_us: int) -> Effect:
-        return Record(
-            FailedTurn(
-                uid=self.record.uid, turn_id=turn.turn_id, attempt=starts, after_turn=self.state.turn,
-                inputs=orjson.dumps(turn.inputs), problem=orjson.dumps(error.problem()), at_us=now_us,
-            )
-        )  # fmt: skip
 
     def _refused(self, now_us: int) -> Iterator[Effect]:
         self.stalled = False
@@ -307,13 +322,23 @@ class Session:
         if turn is not None:
             if turn.entry is None:
                 yield Abort(turn.token)
-            yield from replies(turn, Moved("This session is served by another host now."))
+            if turn.recorded:  # those behind it hear of it after it, in order
+                yield suspicion.settle(
+                    self, turn, (*turn.waiters, *chain(*(one.waiters for one in self.mailbox))), moved()
+                )
+                yield from (Reply(watcher, moved()) for one in (turn, *self.mailbox) for watcher in one.watchers)
+                self.mailbox.clear()
+            else:
+                yield from replies(turn, moved())
         yield from self._give_back()
         yield Stop()
 
     def _give_back(self) -> Iterator[Effect]:
+        if self.current is not None and self.current.held:
+            turn, self.current = self.current, None
+            yield from replies(turn, moved())
         while self.mailbox:
-            yield from replies(self.mailbox.popleft(), Moved("This session is served by another host now."))
+            yield from replies(self.mailbox.popleft(), moved())
 
     def _stall(self) -> Iterator[Effect]:
         self.stalled = True
@@ -342,6 +367,9 @@ class Session:
             del turn.waiters[event.waiter]
             yield Reply(event.waiter, unknown(turn.turn_id))
             return
+        if turn.held:
+            yield from self._drop(turn, suspicion.no_room(turn.turn_id), event.now_us)
+            return
         what = "while it ran" if turn is self.current else "before it could start"
         detail = f"Time ran out {what}; nothing of it is in the session. Send it again with a longer timeout."
         yield from self._drop(turn, DeadlineExceeded(detail), event.now_us)
@@ -358,19 +386,16 @@ class Session:
             remember(self.cancelled, turn.turn_id, None)
         if turn is self.current:
             yield Abort(turn.token)
-            self.abandoned.add(turn.token)
+            if not turn.held:  # else nothing of it runs, and nothing will end
+                self.abandoned.add(turn.token)
             yield from self._fail_current(error, now_us)
             yield from self._next(now_us)
             return
         self.mailbox.remove(turn)
         if isinstance(error, Cancelled) and turn.kind == "turn":
-            yield self._failure(turn, turn.attempt - 1, error, now_us)  # so that its key tells what became of it
+            # so that its key tells what became of it
+            yield Record(suspicion.attempt_of(self, turn, error, now_us, starts=turn.attempt - 1))
         yield from replies(turn, error)
-
-
-def replies(turn: Turn, answer: bytes | DspexError) -> Iterator[Effect]:
-    """The same answer for everybody who waits for the turn; whoever has left does not listen."""
-    return (Reply(waiter, answer) for waiter in (*turn.waiters, *turn.watchers))
 
 
 def remember(known: dict[str, T], turn_id: str, value: T) -> None:
@@ -378,24 +403,3 @@ def remember(known: dict[str, T], turn_id: str, value: T) -> None:
     known[turn_id] = value
     if len(known) > FAILED_KEPT:
         del known[next(iter(known))]
-
-
-def full() -> MailboxFull:
-    """As many turns wait as may."""
-    detail = f"{MAILBOX_LIMIT} turns wait in this session already. Wait for some of them, then send this again."
-    return MailboxFull(detail, retry_after_s=1)
-
-
-def mismatch(turn_id: str) -> IdempotencyMismatch:
-    """The key is taken by another body."""
-    return IdempotencyMismatch(
-        f"The key {turn_id} was used for another body in this session. Use a fresh key for a new turn."
-    )
-
-
-def unknown(turn_id: str) -> OutcomeUnknown:
-    """The turn may or may not be in the journal."""
-    return OutcomeUnknown(
-        f"The answer of turn {turn_id} was lost; it happened whole or not at all. Send it again with the same "
-        "Idempotency-Key, or read it under turns/by-id."
-    )

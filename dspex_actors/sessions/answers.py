@@ -1,0 +1,43 @@
+"""What those who wait for a turn are told, whatever becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from dspex_actors.errors import DspexError, IdempotencyMismatch, MailboxFull, Moved, OutcomeUnknown
+from dspex_actors.sessions.events import Effect, Reply
+
+if TYPE_CHECKING:
+    from dspex_actors.sessions.session import Turn
+
+
+def replies(turn: Turn, answer: bytes | DspexError) -> Iterator[Effect]:
+    """The same answer for everybody who waits for the turn; whoever has left does not listen."""
+    return (Reply(waiter, answer) for waiter in (*turn.waiters, *turn.watchers))
+
+
+def full(limit: int) -> MailboxFull:
+    """As many turns wait as may."""
+    detail = f"{limit} turns wait in this session already. Wait for some of them, then send this again."
+    return MailboxFull(detail, retry_after_s=1)
+
+
+def mismatch(turn_id: str) -> IdempotencyMismatch:
+    """The key is taken by another body."""
+    return IdempotencyMismatch(
+        f"The key {turn_id} was used for another body in this session. Use a fresh key for a new turn."
+    )
+
+
+def moved() -> Moved:
+    """Not here: the router tries again, by a newer table if there is one."""
+    return Moved("This session is served by another host now.")
+
+
+def unknown(turn_id: str) -> OutcomeUnknown:
+    """The turn may or may not be in the journal."""
+    return OutcomeUnknown(
+        f"The answer of turn {turn_id} was lost; it happened whole or not at all. Send it again with the same "
+        "Idempotency-Key, or read it under turns/by-id."
+    )
