@@ -15,7 +15,8 @@ from dspex_actors.sessions.planner import HostView
 @dataclass(frozen=True, slots=True)
 class HostInfo:
     """A host that says it is there. `started` is the process's start time, so that a reused pid is no host; one that is
-    `draining` has been told to give all it has away, and ends then."""
+    `draining` has been told to give all it has away, and ends then; `probation` is the session whose suspect turn it is
+    there for alone."""
 
     name: str
     address: str
@@ -23,6 +24,7 @@ class HostInfo:
     started: float
     node: str
     draining: bool = False
+    probation: str | None = None
 
 
 def lifeline_of(address: Path | str) -> Path:
@@ -91,7 +93,8 @@ def choose(host: str | None, source: str, hosts: Sequence[HostView]) -> str:
     named = [view for view in hosts if view.name == host]
     if host is not None and not named:
         raise NotFound(f"There is no host {host!r}; these live: {', '.join(view.name for view in hosts) or 'none'}.")
-    free = [view for view in named or hosts if not view.draining and (host is not None or view.name != source)]
+    others = [view for view in hosts if view.name != source and not view.dedicated]
+    free = [view for view in named or others if not view.draining]
     if not free:
         raise NoCapacity("No other host can take it at the moment: start one more, or try again.", retry_after_s=2)
     return min(free, key=lambda view: view.load).name

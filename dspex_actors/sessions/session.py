@@ -323,9 +323,8 @@ class Session:
             if turn.entry is None:
                 yield Abort(turn.token)
             if turn.recorded:  # those behind it hear of it after it, in order
-                yield suspicion.settle(
-                    self, turn, (*turn.waiters, *chain(*(one.waiters for one in self.mailbox))), moved()
-                )
+                waiting = chain(turn.waiters, *(one.waiters for one in self.mailbox))
+                yield suspicion.settle(self, turn, tuple(waiting), moved())
                 yield from (Reply(watcher, moved()) for one in (turn, *self.mailbox) for watcher in one.watchers)
                 self.mailbox.clear()
             else:
