@@ -135,7 +135,8 @@ class Suspects:
     def close(self) -> None:
         """Take back the record of what runs at the end: it ends with its host, not by it. Blocks."""
         self._closing.set()
-        self._thread.shutdown(wait=True, cancel_futures=True)
+        self._thread.shutdown(wait=True)
+        self._write([job for job in self._jobs if isinstance(job, _Put)])
         for activation in list(self._active.values()):
             turn = _current(activation)
             if turn is not None and turn.recorded:

@@ -108,8 +108,8 @@ def judge(told: int, recorded: Losses, attempt: FailedTurn, alone: bool) -> Verd
 def poison(turn_id: str) -> PoisonTurn:
     """It does not run again."""
     return PoisonTurn(
-        f"Turn {turn_id} was running at the losses of {LOSSES} hosts, and of a further one that it had to itself: it is "
-        "not started any more. Nothing of it is in the session, which takes other turns. Correct the program or the "
+        f"Turn {turn_id} was running at the losses of {LOSSES} hosts, and of one more that it had to itself: it is not "
+        "started any more. Nothing of it is in the session, which takes other turns. Correct the program or the "
         "inputs, then send them under a fresh Idempotency-Key."
     )
 

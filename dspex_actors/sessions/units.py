@@ -50,6 +50,11 @@ class Units:
         """Every host that some lease names."""
         return {lease.host for lease in self._leases.values()}
 
+    @property
+    def session_hosts(self) -> set[str]:
+        """Hosts that have leases of sessions and no others."""
+        return self.owners - {lease.host for lease in self.all if not lease.unit.startswith(SESSION)}
+
     def of(self, host: str) -> list[Lease]:
         """The leases of one host."""
         return [lease for lease in self._leases.values() if lease.host == host]

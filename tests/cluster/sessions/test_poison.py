@@ -13,7 +13,11 @@ from tests.cluster.sessions.conftest import QA
 from tests.cluster.sessions.instance import Instance, Json
 
 NEIGHBOURS = 20
-DEADLY = {"name": "deadly", "signature": "question: str -> answer: str", "module": "python:tests.support.modules:Deadly"}
+DEADLY = {
+    "name": "deadly",
+    "signature": "question: str -> answer: str",
+    "module": "python:tests.support.modules:Deadly",
+}
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from dspex_actors.resources.session import SessionRecord
 from dspex_actors.sessions.router import Router
@@ -70,7 +70,12 @@ def test_a_turn_that_kills_three_hosts_is_refused_and_its_session_goes_on() -> N
             await lose_probation(wired, "d")
             assert await turn == "poison_turn"
             assert (await wired.predict(alice, "t2"))["turn"] == 1
-            assert [len(wired.nodes[name].program.calls) for name in "abcd"] == [1, 1, 0, 1]
+            assert [call.turn_id for name in "abcd" for call in wired.nodes[name].program.calls] == [
+                "t1",
+                "t1",
+                "t2",
+                "t1",
+            ]
             assert codes(wired, alice, "t1") == ["host_lost", "host_lost", "poison_turn"]
 
     asyncio.run(scenario())
