@@ -21,7 +21,7 @@ from dspex_actors.resources.losses import Losses, losses_of
 from dspex_actors.sessions.activation import Activation
 from dspex_actors.sessions.events import Event, Examine, Examined, Settle, Waiter
 from dspex_actors.sessions.inbox import Inbox
-from dspex_actors.sessions.session import Turn
+from dspex_actors.sessions.session import FAILED_KEPT, Turn
 from dspex_actors.sessions.suspicion import Finding, broken, judge
 from dspex_actors.store.port import Store
 
@@ -115,7 +115,8 @@ class Suspects:
     def examine(self, activation: Activation, effect: Examine) -> None:
         """Look a turn up, and record its attempt."""
         assert activation.session is not None
-        is_new = effect.losses > 0 and effect.attempt.turn_id not in activation.session.attempts
+        known = activation.session.attempts
+        is_new = effect.attempt.turn_id not in known and len(known) < FAILED_KEPT
         if self._probation == activation.uid and self._idle is not None:
             self._watch_idle(None)
             self._send_home(activation.uid)  # when this turn has ended

@@ -97,10 +97,8 @@ def test_a_poison_turn_costs_three_hosts_and_its_neighbours_nothing(instance: In
     watcher = threading.Thread(target=watch_probation, args=(instance, seen, done))
     watcher.start()
     poison = {"inputs": {"question": how}, "timeout_s": 120}
-    began = time.monotonic()
     try:
         first = instance.call("POST", f"/v1/sessions/{how}/predict", poison, Idempotency_Key="k1")
-        took_s = time.monotonic() - began
         again = instance.call("POST", f"/v1/sessions/{how}/predict", poison, Idempotency_Key="k1")
         other = instance.call("POST", f"/v1/sessions/{how}/predict", {"inputs": {"question": "hello"}})
     finally:
@@ -108,7 +106,6 @@ def test_a_poison_turn_costs_three_hosts_and_its_neighbours_nothing(instance: In
         watcher.join()
         neighbours.stop()
     wait_restored(instance)
-    print(how, "refused after", took_s, "s; turns", sum(map(len, neighbours.answers.values())))
     assert [(status, body.get("code")) for status, body in (first, again)] == [(409, "poison_turn")] * 2
     assert (other[0], other[1].get("turn")) == (200, 1)
     assert lost_hosts(instance) - before == 3
