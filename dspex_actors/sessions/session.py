@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import TypeVar
 
 import orjson
@@ -305,8 +304,7 @@ class Session:
         remember(self.attempts, turn.turn_id, turn.attempt)
         failed = suspicion.attempt_of(self, turn, error, now_us)
         if turn.recorded:
-            yield suspicion.settle(self, turn, tuple(turn.waiters), error, failed)
-            yield from (Reply(watcher, error) for watcher in turn.watchers)
+            yield from suspicion.fail(self, turn, error, failed)
             return
         if turn.kind == "turn":
             yield Record(failed)
@@ -322,13 +320,7 @@ class Session:
         if turn is not None:
             if turn.entry is None:
                 yield Abort(turn.token)
-            if turn.recorded:  # those behind it hear of it after it, in order
-                waiting = chain(turn.waiters, *(one.waiters for one in self.mailbox))
-                yield suspicion.settle(self, turn, tuple(waiting), moved())
-                yield from (Reply(watcher, moved()) for one in (turn, *self.mailbox) for watcher in one.watchers)
-                self.mailbox.clear()
-            else:
-                yield from replies(turn, moved())
+            yield from suspicion.give_back(self, turn) if turn.recorded else replies(turn, moved())
         yield from self._give_back()
         yield Stop()
 
@@ -366,12 +358,10 @@ class Session:
             del turn.waiters[event.waiter]
             yield Reply(event.waiter, unknown(turn.turn_id))
             return
-        if turn.held:
-            yield from self._drop(turn, suspicion.no_room(turn.turn_id), event.now_us)
-            return
         what = "while it ran" if turn is self.current else "before it could start"
         detail = f"Time ran out {what}; nothing of it is in the session. Send it again with a longer timeout."
-        yield from self._drop(turn, DeadlineExceeded(detail), event.now_us)
+        late = suspicion.no_room(turn.turn_id) if turn.held else DeadlineExceeded(detail)
+        yield from self._drop(turn, late, event.now_us)
 
     def _turn_of(self, waiter: Waiter) -> Turn | None:
         if self.current is not None and waiter in self.current.waiters:

@@ -7,7 +7,7 @@ whose host was lost, and the record is corrected when the attempt has ended (`Se
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -17,7 +17,8 @@ import orjson
 from dspex_actors.errors import DspexError, HostLost, Internal, NoCapacity, PoisonTurn
 from dspex_actors.resources.journal import FailedTurn
 from dspex_actors.resources.losses import ALONE, Losses
-from dspex_actors.sessions.events import Effect, Examine, Settle, Start
+from dspex_actors.sessions.answers import moved
+from dspex_actors.sessions.events import Effect, Examine, Reply, Settle, Start
 
 if TYPE_CHECKING:
     from dspex_actors.sessions.events import Waiter
@@ -66,6 +67,20 @@ def attempt_of(session: Session, turn: Turn, error: DspexError, now_us: int, sta
         after_turn=session.state.turn, inputs=orjson.dumps(turn.inputs), problem=orjson.dumps(error.problem()),
         at_us=now_us,
     )  # fmt: skip
+
+
+def give_back(session: Session, turn: Turn) -> Iterator[Effect]:
+    """It and all behind it go back to their routers: in order, so after its attempt has been taken off the record."""
+    back = [turn, *session.mailbox]
+    session.mailbox.clear()
+    yield settle(session, turn, [waiter for one in back for waiter in one.waiters], moved())
+    yield from (Reply(watcher, moved()) for one in back for watcher in one.watchers)
+
+
+def fail(session: Session, turn: Turn, error: DspexError, failed: FailedTurn) -> Iterator[Effect]:
+    """It has failed; who only watches need not wait for the record."""
+    yield settle(session, turn, tuple(turn.waiters), error, failed)
+    yield from (Reply(watcher, error) for watcher in turn.watchers)
 
 
 def settle(
