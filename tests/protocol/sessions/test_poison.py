@@ -177,7 +177,7 @@ def test_a_turn_that_fails_on_probation_may_be_sent_again() -> None:
 
 
 def test_a_cut_link_is_no_loss() -> None:
-    """However often: nothing is recorded, and nothing runs twice."""
+    """However often: the first loss after that is the first, and the turn runs again at once."""
 
     async def scenario() -> None:
         async with suspicious("a", "b") as (wired, alice):
@@ -185,9 +185,11 @@ def test_a_cut_link_is_no_loss() -> None:
             await runs(wired, "a")
             for _ in range(3):
                 await wired.cut("a")
-            wired.nodes["a"].program.gate("poison").open()
-            assert (await turn)["attempts"] == 1
             assert codes(wired, alice, "t1") == []
+            await wired.fail_over("a", "b")
+            await runs(wired, "b")
+            wired.nodes["b"].program.gate("poison").open()
+            assert (await turn)["turn"] == 1
 
     asyncio.run(scenario())
 
