@@ -49,6 +49,7 @@ class Operation:
         sent: When it was.
         done: When the last word came; None where none did.
         outcome: `DONE` was acknowledged; `NOT_DONE` got definite errors only; all else is `UNKNOWN`.
+        pause_s: How long the program was asked to take.
         wanted: False when the client meant to go away without an answer.
         errors: What each try got that was no success: a problem's code, or what became of the connection.
     """
@@ -61,6 +62,7 @@ class Operation:
     done: float | None
     outcome: Outcome
     answer: Answer | None = None
+    pause_s: float = 0.0
     wanted: bool = True
     errors: tuple[str, ...] = ()
 
