@@ -75,7 +75,7 @@ def figures_of(operations: Sequence[Operation], faults: Sequence[Fault]) -> Figu
     good = [each for each in wanted if each.outcome is Outcome.DONE]
     first = min((fault.at for fault in faults), default=math.inf)
     median_s = fault_free_median_s([_record(each) for each in wanted], first)
-    ends = [*(fault.at for fault in faults[1:]), math.inf]
+    ends = [*(fault.at for fault in faults[1:]), math.inf][: len(faults)]
     return Figures(
         turns=len(wanted),
         available=len(good) / len(wanted),
@@ -104,7 +104,7 @@ def _concerned(wanted: Sequence[Operation], fault: Fault) -> list[Operation]:
         if each.answer is not None and each.done is not None and each.done < fault.at:
             last[each.session] = max(last.get(each.session, (0.0, 0)), (each.done, each.answer.process))
     theirs = {session for session, (_, process) in last.items() if process == fault.pid}
-    return [each for each in wanted if each.session in theirs]
+    return [each for each in wanted if each.session in theirs] or list(wanted)
 
 
 def _record(operation: Operation) -> Record:

@@ -161,6 +161,14 @@ class Relay:
         """Listen on loopback."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
 
+    async def close(self) -> None:
+        """Stop listening and passing."""
+        self._server.close()
+        passing = list(self._passing)
+        for task in passing:
+            task.cancel()
+        await asyncio.gather(*passing, return_exceptions=True)
+
     async def cut_next_commit(self) -> bool:
         """Wait for a COMMIT, let it through, and close the connection before its answer; whether one came in time."""
         self._cut = asyncio.get_running_loop().create_future()

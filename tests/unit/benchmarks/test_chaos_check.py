@@ -108,7 +108,7 @@ def test_a_run_without_an_acknowledged_turn_shows_nothing() -> None:
     assert not check([unknown("a", 0)], []).good
 
 
-@pytest.mark.parametrize("kind, case", [(kind, case) for kind, cases in CASES.items() for case in cases])
+@pytest.mark.parametrize(("kind", "case"), [(kind, case) for kind, cases in CASES.items() for case in cases])
 def test_each_violation_is_found(kind: str, case: Callable[[], Case]) -> None:
     """And called by its name."""
     verdict = check(*case())
