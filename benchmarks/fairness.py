@@ -20,8 +20,9 @@ from rich.table import Table
 
 from benchmarks import machine, report
 from benchmarks.latency import percentile
-from dspex_actors.embedded.local import LocalSession, LocalTurns
+from dspex_actors.embedded.local import LocalTurns
 from dspex_actors.embedded.operations import LocalOperations
+from dspex_actors.embedded.session import LocalSession
 from dspex_actors.embedded.watching import TENANT
 from dspex_actors.errors import DspexError
 from dspex_actors.ids import body_hash

@@ -50,7 +50,8 @@ class Loss:
         setup_s: Until all children and spares were up.
         lost: How many children were on the node.
         exits_s: From the first SIGKILL until the first and the last of their ends were told; none where nobody tells.
-        answered_s: Until that many answered again: the first, half of them, all.
+        restarted_s: Until they were started again, as their supervisor tells: the first, half of them, all.
+        answered_s: Until all had answered somebody who asked each of them then; Ray's actors are asked from the start.
         nodes: How many children on each node then.
         pss_bytes: Memory of all processes before.
         idle_cores: What they used of the machine while nothing happened.
@@ -59,7 +60,8 @@ class Loss:
     setup_s: float
     lost: int
     exits_s: tuple[float, ...]
-    answered_s: tuple[float, float, float]
+    restarted_s: tuple[float, ...]
+    answered_s: float
     nodes: tuple[int, ...]
     pss_bytes: int
     idle_cores: float
@@ -159,22 +161,23 @@ class Supervised:
         """Those that live."""
         return [row.child for row in await self.sup.which_children() if isinstance(row.child, Child)]
 
-    async def lose(self, node_id: str) -> tuple[list[float], list[float]]:
-        """Kill the node; when the end of each child there was told, and when each of their heirs answered."""
+    async def lose(self, node_id: str) -> tuple[list[float], list[float], float]:
+        """Kill the node; when the end of each child there was told, when each was started again, when all answered."""
         lost = {child.name for child in await self.children() if child.node == node_id}
         events = self.sup.events()
         exits: list[float] = []
-        asked: list[asyncio.Task[float]] = []
+        restarted: list[tuple[float, str]] = []
         began = time.monotonic()
         self._nodes.kill(node_id)
         async for happening in events:
             if happening.kind == "exited" and happening.name in lost:
                 exits.append(time.monotonic() - began)
             elif happening.kind == "restarted":
-                asked.append(asyncio.create_task(_answers(str(happening.name), began)))
-            if len(asked) == len(lost):
+                restarted.append((time.monotonic() - began, str(happening.name)))
+            if len(restarted) == len(lost):
                 break
-        return exits, list(await asyncio.gather(*asked))
+        await asyncio.gather(*(_who(_handle(name)) for _, name in restarted))
+        return exits, [at for at, _ in restarted], time.monotonic() - began
 
     async def where(self) -> dict[int, str]:
         """The node of each number; raises if one is there twice."""
@@ -188,11 +191,6 @@ class Supervised:
     async def stop(self) -> None:
         """Stop them."""
         await self.sup.stop()
-
-
-async def _answers(name: str, began: float) -> float:
-    await _who(_handle(name))
-    return time.monotonic() - began
 
 
 def _handle(name: str) -> Any:
@@ -225,17 +223,14 @@ class RaysOwn:
 
         self._handles = await asyncio.gather(*map(one, range(self._children)))
 
-    async def lose(self, node_id: str) -> tuple[list[float], list[float]]:
-        """Kill the node; when each actor that was there answered."""
+    async def lose(self, node_id: str) -> tuple[list[float], list[float], float]:
+        """Kill the node; when all actors that were there have answered."""
         lost = [handle for number, handle in enumerate(self._handles) if self._nodes.ids[number % NODES] == node_id]
         began = time.monotonic()
         self._nodes.kill(node_id)
 
-        async def back(handle: Any) -> float:
-            await _who(handle)
-            return time.monotonic() - began
-
-        return [], list(await asyncio.gather(*map(back, lost)))
+        await asyncio.gather(*map(_who, lost))
+        return [], [], time.monotonic() - began
 
     async def where(self) -> dict[int, str]:
         """Its node is not asked for."""
@@ -254,13 +249,13 @@ async def measure(kind: Supervised | RaysOwn, nodes: Nodes) -> Loss:
     setup_s, pss, idle = time.monotonic() - began, nodes.pss_bytes(), await idle_cores()
     before = Counter((await kind.where()).values())
     report.say(f"up after {setup_s:.0f} s: {pss / 1e9:.1f} GB, {idle} cores busy, {sorted(before.values())}")
-    exits, answers = await kind.lose(nodes.ids[-1])
-    answers.sort()
+    lost = sum(node == nodes.ids[-1] for node in (await kind.where()).values())
+    exits, restarts, answered = await kind.lose(nodes.ids[-1])
     after = tuple(sorted(Counter((await kind.where()).values()).values())) if isinstance(kind, Supervised) else ()
     told = (min(exits), max(exits)) if exits else ()
     await kind.stop()
-    quantiles = (answers[0], answers[len(answers) // 2], answers[-1])
-    return Loss(setup_s, len(answers), told, quantiles, after, pss, idle)
+    quantiles = (restarts[0], restarts[len(restarts) // 2], restarts[-1]) if restarts else ()
+    return Loss(setup_s, lost, told, quantiles, answered, after, pss, idle)
 
 
 def main() -> None:
@@ -292,9 +287,10 @@ def _table(chosen: argparse.Namespace, losses: dict[str, Loss]) -> Table:
         "lost",
         "told from s",
         "to s",
-        "answering: first s",
+        "restarted: first s",
         "half s",
         "all s",
+        "all answer s",
         "nodes after",
         "GB",
         "cores",
@@ -302,7 +298,7 @@ def _table(chosen: argparse.Namespace, losses: dict[str, Loss]) -> Table:
         table.add_column(heading, justify="right")
     for kind, loss in losses.items():
         told = [f"{at:.2f}" for at in loss.exits_s] or ["-", "-"]
-        times = [f"{at:.2f}" for at in loss.answered_s]
+        times = [*([f"{at:.2f}" for at in loss.restarted_s] or ["-"] * 3), f"{loss.answered_s:.2f}"]
         where = " + ".join(map(str, loss.nodes)) or "-"
         table.add_row(kind, str(loss.lost), *told, *times, where, f"{loss.pss_bytes / 1e9:.1f}", f"{loss.idle_cores}")
     return table

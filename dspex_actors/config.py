@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote, unquote_plus
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
+
+_OF_USER = re.compile(r"(?<=://)([^:/@]*):([^@]*)(?=@)")
+_OF_QUERY = re.compile(r"([?&])password=([^&]*)(&?)")
 
 
 class Settings(BaseSettings):
@@ -23,8 +28,9 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=1, le=65535, description="port that the HTTP front listens on")
     api_key: SecretStr | None = Field(default=None, description="the first admin key; generated when not given")
     store_url: str | None = Field(
-        default=None, description="SQLAlchemy address of the store; SQLite in the data folder"
+        default=None, repr=False, description="sqlite:///<file> or postgresql://<user>@<host>/<database>"
     )
+    store_password: SecretStr | None = Field(default=None, description="password of the store's PostgreSQL role")
     hosts: int = Field(default=1, ge=1, le=64, description="hosts that own sessions")
     standby: int = Field(default=1, ge=0, le=64, description="warm hosts that take over")
     session_idle_s: float = Field(default=900.0, gt=0, description="idle seconds after which a session leaves memory")
@@ -44,6 +50,10 @@ class Settings(BaseSettings):
     program_packages: str = Field(
         default="", description="packages that python:pkg.mod:Class programs may come from, comma separated"
     )
+    snapshot_entries: int = Field(
+        default=100, ge=1, description="a session's state is written down after so many entries of its journal"
+    )
+    snapshot_bytes: int = Field(default=262_144, ge=1024, description="or after so many bytes of them")
     test_mode: bool = Field(default=False, description="shorter waits for tests; never in production")
 
     @field_validator("home")
@@ -65,8 +75,23 @@ class Settings(BaseSettings):
 
     @property
     def database_url(self) -> str:
-        """The store's address."""
-        return self.store_url or f"sqlite:///{self.home / 'dspex.sqlite3'}"
+        """The store's address, with its password: for opening the store, and nothing else."""
+        address, password = self._store
+        if password is None or not address.startswith("postgresql"):
+            return address
+        return f"{address}{'&' if '?' in address else '?'}password={quote(password, safe='')}"
+
+    @property
+    def store_secret(self) -> str | None:
+        """The store's password, from its own setting or from the address."""
+        return self._store[1]
+
+    @property
+    def _store(self) -> tuple[str, str | None]:
+        address, password = without_password(self.store_url or f"sqlite:///{self.home / 'dspex.sqlite3'}")
+        if password is None and self.store_password is not None:
+            password = self.store_password.get_secret_value()
+        return address, password
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -82,8 +107,24 @@ class Settings(BaseSettings):
     def plain(self) -> dict[str, Any]:
         """The settings without the secrets, for the processes of this instance: those read secrets from their own
         environment."""
-        return self.model_dump(mode="json", exclude={"api_key", "lm_api_key"})
+        plain = self.model_dump(mode="json", exclude={"api_key", "lm_api_key", "store_password"})
+        return {**plain, "store_url": self.store_url and without_password(self.store_url)[0]}
 
     def environment(self) -> dict[str, str]:
         """The same as `DSPEX_*` variables."""
         return {f"DSPEX_{name.upper()}": str(value) for name, value in self.plain().items() if value is not None}
+
+
+def without_password(url: str) -> tuple[str, str | None]:
+    """An address of a database without the password in it, and that password.
+
+    >>> without_password("postgresql://ann:s%40cret@db/x?sslmode=require")
+    ('postgresql://ann@db/x?sslmode=require', 's@cret')
+    """
+    if not url.startswith("postgresql"):
+        return url, None
+    of_user, of_query = _OF_USER.search(url), _OF_QUERY.search(url)
+    bare = _OF_QUERY.sub(lambda found: found[1] if found[3] else "", _OF_USER.sub(r"\1", url))
+    if of_user is not None:
+        return bare, unquote(of_user[2])
+    return bare, None if of_query is None else unquote_plus(of_query[2])

@@ -119,7 +119,7 @@ class IdempotencyMismatch(DspexError):
 
 
 class PreconditionFailed(DspexError):
-    """`expected_turn` is not the number that this turn would get."""
+    """Something came in between: `expected_turn` is not the next number, or `If-Match` not what is there now."""
 
     code, status, title = "precondition_failed", 412, "Precondition failed"
 

@@ -6,7 +6,7 @@ python examples/time_travel.py
 import asyncio
 
 import dspex_actors as dx
-from dspex_actors.embedded.local import LocalSession
+from dspex_actors.embedded.session import LocalSession
 
 CHAT = "question: str, history: dspy.History -> answer: str"
 

@@ -55,7 +55,8 @@ def operation(route: Route) -> Schema:
     if route.public:
         made["security"] = []
     if route.request:
-        needed = "required" in schemas()[route.request]  # where no field must be given, no body need be
+        # Where no field must be given, no body need be; but a change that changes nothing is none.
+        needed = "required" in schemas()[route.request] or route.method == "PATCH"
         made["requestBody"] = {"required": needed, "content": {"application/json": {"schema": ref(route.request)}}}
     return made
 
@@ -73,7 +74,10 @@ def parameters(route: Route) -> list[Schema]:
     for name in route.query:
         description, schema = _QUERY[name]
         made.append({"name": name, "in": "query", "description": description, "schema": schema})
-    if route.method == "POST":
+    if route.method in ("PATCH", "PUT"):
+        text: Schema = {"type": "string"}
+        made.append({"name": "If-Match", "in": "header", "description": "the ETag of what was read", "schema": text})
+    if route.method in ("POST", "PATCH", "PUT"):
         made.append({"name": "Idempotency-Key", "in": "header", "description": "makes a retry safe", "schema": _NAME})
     if "text/event-stream" in route.media_types:
         made.append({"name": "Last-Event-ID", "in": "header", "description": _RESUMES, "schema": _EVENT_ID})

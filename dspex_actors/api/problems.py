@@ -39,7 +39,7 @@ ADVICE = {
     "unknown_type": "Use a type that signatures know.",
     "body_too_large": "Send less at once.",
     "idempotency_mismatch": "Use a fresh Idempotency-Key for a new request.",
-    "precondition_failed": "Read the session's newest turns, then decide again.",
+    "precondition_failed": "Read what is there now (the newest turns, or the ETag), then decide again.",
     "mailbox_full": "Wait as Retry-After says, then send the turn again.",
     "quarantined": "Restart the session with POST /v1/sessions/{id}/restart; the log has the cause.",
     "session_busy": "Send the turn again when the one before it has ended, or cancel that one.",

@@ -17,6 +17,7 @@ from dspex_actors.api import (
     system,
     turn_events,
     turns,
+    variables,
 )
 from dspex_actors.api.docs_page import docs
 from dspex_actors.api.route import Route
@@ -84,6 +85,24 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route("GET", "/v1/programs/{name}", programs.show, "Show a program", answer="Program", errors=_ONE),
     Route(
+        *("PATCH", "/v1/programs/{name}", programs.change, "Make a new version of a program", "admin"),
+        request="ProgramChange",
+        answer="Program",
+        errors=(*_BODY, NotFound, UnknownType, PreconditionFailed, IdempotencyMismatch),
+    ),
+    Route(
+        *("GET", "/v1/programs/{name}/versions", programs.versions, "List a program's versions"),
+        query=listing.SORTED,
+        answer="ProgramPage",
+        errors=(*_LIST, NotFound),
+    ),
+    Route(
+        *("POST", "/v1/programs/{name}/promote", programs.promote, "Let a version be the live one", "admin"),
+        request="PromoteSpec",
+        answer="Program",
+        errors=(*_BODY, NotFound, PreconditionFailed),
+    ),
+    Route(
         *("DELETE", "/v1/programs/{name}", programs.delete, "Delete a program", "admin"),
         status=204,
         errors=(NotFound, InUse),
@@ -102,6 +121,29 @@ ROUTES: tuple[Route, ...] = (
         errors=_LIST,
     ),
     Route("GET", _SESSION, sessions.show, "Show a session", answer="Session", errors=_ONE),
+    Route(
+        *("PATCH", _SESSION, sessions.change, "Change version, model or policies of a session", "write"),
+        request="SessionChange",
+        answer="Session",
+        errors=(*_BODY, *_REWIND, PreconditionFailed),
+    ),
+    Route(
+        *("GET", f"{_SESSION}/variables", variables.index, "Show a session's variables"),
+        answer="Variables",
+        errors=_ONE,
+    ),
+    Route(
+        *("PUT", f"{_SESSION}/variables", variables.replace, "Set these variables, and no others", "write"),
+        request="ValuesSpec",
+        answer="VariablesSet",
+        errors=(*_BODY, *_REWIND, PreconditionFailed),
+    ),
+    Route(
+        *("PUT", f"{_SESSION}/variables/{{name}}", variables.put, "Set a variable", "write"),
+        request="ValueSpec",
+        answer="VariablesSet",
+        errors=(*_BODY, *_REWIND, PreconditionFailed),
+    ),
     Route(
         *("POST", f"{_SESSION}/restart", sessions.restart, "Restart a session, out of quarantine too", "write"),
         answer="Session",

@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator
 from typing import Any, Protocol
 
 from dspex_actors.resources.key import Principal
-from dspex_actors.resources.program import Program, ProgramSpec
-from dspex_actors.resources.session import ForkSpec, SessionSpec
+from dspex_actors.resources.program import Program, ProgramChange, ProgramSpec
+from dspex_actors.resources.session import ForkSpec, SessionChange, SessionSpec
 from dspex_actors.resources.turn import TurnAnswer, TurnEvent, TurnRequest
 from dspex_actors.store.port import Idempotency, Listing, Made, Page
 
@@ -31,6 +31,20 @@ class Runtime(Protocol):
 
     async def get_program(self, tenant: str, name: str) -> Program:
         """By name. Raises NotFound."""
+        ...
+
+    async def program_versions(self, tenant: str, name: str, page: Page) -> Listing[Program]:
+        """A page of a program's versions. Raises NotFound."""
+        ...
+
+    async def change_program(
+        self, tenant: str, name: str, change: ProgramChange, if_match: str | None, idempotency: Idempotency | None
+    ) -> Made[Program]:
+        """A new version, which is not live yet. Raises NotFound, InvalidRequest, UnknownType, PreconditionFailed."""
+        ...
+
+    async def promote_program(self, tenant: str, name: str, version: int, if_match: str | None) -> Program:
+        """Let a version be the live one. Raises NotFound, PreconditionFailed."""
         ...
 
     async def delete_program(self, tenant: str, name: str) -> None:
@@ -60,6 +74,19 @@ class Runtime(Protocol):
         """Remove it and all that is its. Raises NotFound."""
         ...
 
+    async def variables(self, tenant: str, session_id: str) -> Json:
+        """`session`, its `variables` (value, whether it was set, declaration), and the `seq` of their last change.
+        Raises NotFound."""
+        ...
+
+    async def change_session(
+        self, tenant: str, session_id: str, change: SessionChange, if_match: int | None, key: str | None,
+        timeout_s: float = 60.0,
+    ) -> Made[Json]:  # fmt: skip
+        """Bind a session to something else, in line with its turns; gives it as the API shows it. Raises NotFound,
+        InvalidRequest, PreconditionFailed, and what a turn raises."""
+        ...
+
     async def restart_session(self, tenant: str, session_id: str) -> Json:
         """Let a session wake anew from its recorded turns, out of quarantine too; what runs in it is cancelled.
         Raises NotFound, NoCapacity."""
@@ -80,8 +107,8 @@ class Runtime(Protocol):
         ...
 
     async def predict(self, tenant: str, session_id: str, turn: TurnRequest) -> TurnAnswer:
-        """Run a turn, or a rewind, to its end. Cancelling this call leaves the turn running, unless it asked for
-        `cancel_on_disconnect`."""
+        """Run a turn, or make a change that goes the way of one, to its end. Cancelling this call leaves the turn
+        running, unless it asked for `cancel_on_disconnect`."""
         ...
 
     def stream(self, tenant: str, session_id: str, turn: TurnRequest) -> AsyncGenerator[TurnEvent]:

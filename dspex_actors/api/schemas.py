@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
+from pydantic import BaseModel
+
 from dspex_actors.api import turn_body
 from dspex_actors.api.problems import PROBLEMS
 from dspex_actors.resources.moves import DrainSpec, MigrateSpec
-from dspex_actors.resources.program import ProgramSpec
-from dspex_actors.resources.session import ForkSpec, OnBusy, RewindSpec, SessionSpec
-from dspex_actors.resources.turn import CancelSpec
+from dspex_actors.resources.program import ProgramChange, ProgramSpec, PromoteSpec
+from dspex_actors.resources.session import ForkSpec, OnBusy, RewindSpec, SessionChange, SessionSpec, VersionPolicy
+from dspex_actors.resources.turn import CancelSpec, ValueSpec, ValuesSpec
 
 # Any: JSON Schema is an open dictionary.
 Schema = dict[str, Any]
@@ -41,15 +43,19 @@ def schemas() -> dict[str, Schema]:
 
 def _taken() -> dict[str, Schema]:
     return {
-        "ProgramSpec": ProgramSpec.model_json_schema(),
-        "SessionSpec": SessionSpec.model_json_schema(),
-        "MigrateSpec": MigrateSpec.model_json_schema(),
-        "DrainSpec": DrainSpec.model_json_schema(),
-        "ForkSpec": ForkSpec.model_json_schema(),
-        "RewindSpec": RewindSpec.model_json_schema(),
+        **_models(ProgramSpec, ProgramChange, PromoteSpec, SessionSpec, SessionChange, ForkSpec, RewindSpec),
+        **_models(CancelSpec, ValueSpec, ValuesSpec, MigrateSpec, DrainSpec),
         "PredictRequest": turn_body.SCHEMA,
-        "CancelSpec": CancelSpec.model_json_schema(),
     }
+
+
+def _models(*models: type[BaseModel]) -> dict[str, Schema]:
+    """The schemas of these, and of what they are made of."""
+    made: dict[str, Schema] = {}
+    for model in models:
+        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        made |= {**schema.pop("$defs", {}), model.__name__: schema}
+    return made
 
 
 def _given() -> dict[str, Schema]:
@@ -64,6 +70,9 @@ def _given() -> dict[str, Schema]:
             params=_OBJECT,
             instructions=_TEXT,
             lm=_TEXT,
+            live={"type": "boolean"},
+            newest=_COUNT,
+            variables={"type": "object", "additionalProperties": ref("Variable")},
             created_at=_TIME,
         ),
         "ProgramPage": _page("Program"),
@@ -82,6 +91,8 @@ def _given() -> dict[str, Schema]:
             restarts=_COUNT,
             forked_from={"anyOf": [_record("id turn", id=_TEXT, turn=_COUNT), {"type": "null"}]},
             on_busy={"enum": list(get_args(OnBusy))},
+            version_policy={"enum": list(get_args(VersionPolicy))},
+            changed=_COUNT,
             status={"enum": ["idle", "busy", "passive", "quarantined"]},
         ),
         "SessionPage": _page("Session"),
@@ -116,6 +127,8 @@ def _given() -> dict[str, Schema]:
             moved=_COUNT,
             left=_COUNT,
         ),
+        "Variables": _record("session variables seq", session=_TEXT, variables=_OBJECT, seq=_COUNT),
+        "VariablesSet": _record("session turn_id values seq", session=_TEXT, turn_id=_TEXT, values=_OBJECT, seq=_COUNT),
         "Turn": _turn(),
         "TurnPage": _page("Turn"),
         "TreeNode": _tree_node(),
@@ -140,7 +153,7 @@ def _turn() -> Schema:
         turn=_COUNT,
         turn_id=_NULLABLE,
         status={"enum": ["completed", "failed"]},
-        kind={"enum": ["rewind"]},
+        kind={"enum": ["rewind", "variable", "bind", "model"]},
         left={"type": "boolean"},
         inputs=_OBJECT,
         outputs=_OBJECT,

@@ -7,10 +7,11 @@ from typing import Any
 from dspex_actors.api.asgi import REPLAYED, Response, json_response
 from dspex_actors.api.body import read_json, read_optional_json, validated
 from dspex_actors.api.call import Call
+from dspex_actors.api.etags import etag, if_match_seq
 from dspex_actors.api.listing import page_of, page_response
 from dspex_actors.api.predict import answered
 from dspex_actors.api.turn_body import timeout
-from dspex_actors.resources.session import ForkSpec, RewindSpec, SessionSpec
+from dspex_actors.resources.session import ForkSpec, RewindSpec, SessionChange, SessionSpec
 from dspex_actors.resources.turn import CancelSpec, rewind_request
 from dspex_actors.store.port import Made
 
@@ -46,7 +47,17 @@ async def index(call: Call) -> Response:
 
 async def show(call: Call) -> Response:
     """One session."""
-    return json_response(await call.runtime.get_session(call.tenant, call.name("id", "session")))
+    found = await call.runtime.get_session(call.tenant, call.name("id", "session"))
+    return json_response(found, headers=etag(found["changed"]))
+
+
+async def change(call: Call) -> Response:
+    """Let a session run another version of its program, another model, or by another policy."""
+    session_id, spec = call.name("id", "session"), validated(SessionChange, await read_json(call))
+    made = await call.runtime.change_session(
+        call.tenant, session_id, spec, if_match_seq(call), call.idempotency_key(), timeout(call)
+    )
+    return json_response(made.value, headers=etag(made.value["changed"]) + (REPLAYED if made.replayed else ()))
 
 
 async def restart(call: Call) -> Response:

@@ -22,6 +22,8 @@ from dspex_actors.cli.options import (
     ProgramPackages,
     SessionIdle,
     SessionsInMemory,
+    SnapshotBytes,
+    SnapshotEntries,
     Standby,
     StoreUrl,
     TestMode,
@@ -45,6 +47,8 @@ def config(
     lm: Lm = None,
     lm_api_base: LmApiBase = None,
     program_packages: ProgramPackages = None,
+    snapshot_entries: SnapshotEntries = None,
+    snapshot_bytes: SnapshotBytes = None,
     test_mode: TestMode = None,
     as_json: AsJson = False,
 ) -> None:

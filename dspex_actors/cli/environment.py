@@ -29,6 +29,8 @@ def _settings(settings: Settings) -> dict[str, str]:
     values = {name: str(value) for name, value in settings.plain().items() if value is not None}
     if settings.lm_api_key is not None:
         values["lm_api_key"] = settings.lm_api_key.get_secret_value()
+    if settings.store_secret is not None:
+        values["store_password"] = settings.store_secret
     return {f"DSPEX_{name.upper()}": value for name, value in values.items()}
 
 

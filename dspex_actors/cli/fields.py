@@ -12,7 +12,7 @@ import typer
 # Any: JSON objects are open dictionaries.
 Json = dict[str, Any]
 
-_FIELD = re.compile(r"(\w+)(:?=)(.*)", re.DOTALL)
+_FIELD = re.compile(r"(\w[\w.~-]*)(:?=)(.*)", re.DOTALL)
 
 
 def parse_fields(arguments: Sequence[str]) -> Json:

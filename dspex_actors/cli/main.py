@@ -24,6 +24,8 @@ from dspex_actors.cli.options import (
     ProgramPackages,
     SessionIdle,
     SessionsInMemory,
+    SnapshotBytes,
+    SnapshotEntries,
     Standby,
     StoreUrl,
     TestMode,
@@ -58,9 +60,11 @@ def serve(
     lm: Lm = None,
     lm_api_base: LmApiBase = None,
     program_packages: ProgramPackages = None,
+    snapshot_entries: SnapshotEntries = None,
+    snapshot_bytes: SnapshotBytes = None,
     test_mode: TestMode = None,
 ) -> None:
-    """Start everything and serve until Ctrl-C. Secrets come from DSPEX_API_KEY and DSPEX_LM_API_KEY."""
+    """Start everything and serve until Ctrl-C. Secrets: DSPEX_API_KEY, DSPEX_LM_API_KEY, DSPEX_STORE_PASSWORD."""
     flags: dict[str, Any] = dict(locals())
     from dspex_actors.cli.settings import load
 

@@ -15,7 +15,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")
 Home = Annotated[Path | None, typer.Option(help="Data folder: the store, the key, the logs.")]
 Host = Annotated[str | None, typer.Option(help="Address that the HTTP front listens on.")]
 Port = Annotated[int | None, typer.Option(help="Port that the HTTP front listens on.")]
-StoreUrl = Annotated[str | None, typer.Option(help="SQLAlchemy address of the store.")]
+StoreUrl = Annotated[
+    str | None, typer.Option(help="Address of the store: sqlite:///<file> or postgresql://<user>@<host>/<database>.")
+]
 Hosts = Annotated[int | None, typer.Option(help="Hosts that own sessions.")]
 Standby = Annotated[int | None, typer.Option(help="Warm hosts that take over.")]
 SessionIdle = Annotated[
@@ -39,4 +41,6 @@ LmApiBase = Annotated[str | None, typer.Option(help="Base address of the model's
 ProgramPackages = Annotated[
     str | None, typer.Option(help="Packages that python:pkg.mod:Class programs may come from, comma separated.")
 ]
+SnapshotEntries = Annotated[int | None, typer.Option(help="A snapshot of a session after so many journal entries.")]
+SnapshotBytes = Annotated[int | None, typer.Option(help="The same in bytes of entries, whichever comes first.")]
 TestMode = Annotated[bool | None, typer.Option(help="Shorter waits for tests; never in production.")]

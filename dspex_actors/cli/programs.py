@@ -9,7 +9,7 @@ import typer
 from dspex_actors.cli import output
 from dspex_actors.cli.options import AsJson, Url
 
-app = typer.Typer(name="program", help="Programs: create, list, show, remove.", no_args_is_help=True)
+app = typer.Typer(name="program", help="Programs: create, list, show, update, promote, remove.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="The program's name.")]
 COLUMNS = ("name", "version", "module", "signature", "lm", "created_at")
@@ -61,6 +61,50 @@ def show(name: Name, url: Url = None, as_json: AsJson = False) -> None:
     with connected(url, as_json) as client:
         found = client.programs.get(name)
     _show(found, as_json, None)
+
+
+@app.command()
+def update(
+    name: Name,
+    changes: Annotated[list[str], typer.Argument(metavar="FIELD=VALUE...", help="signature=…, lm=…, params:=json, …")],
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a new version: the live one with these changes. It is not live before it is promoted."""
+    from dspex_actors.cli.connection import connected
+    from dspex_actors.cli.fields import parse_fields
+
+    with connected(url, as_json) as client:
+        made = client.programs.update(name, **parse_fields(changes))
+    _show(made, as_json, f"Made version {made['version']}. Next: dspex program promote {name} {made['version']}")
+
+
+@app.command()
+def versions(name: Name, url: Url = None, as_json: AsJson = False) -> None:
+    """List a program's versions, newest first."""
+    from dspex_actors.cli.connection import connected
+
+    with connected(url, as_json) as client:
+        found = list(client.programs.versions(name))
+    if as_json:
+        output.document(found)
+    else:
+        output.table(found, ("version", "live", *COLUMNS[2:]))
+
+
+@app.command()
+def promote(
+    name: Name,
+    version: Annotated[int, typer.Argument(min=1, help="The version to be live, an older one too.")],
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let a version be the live one: new sessions get it, and those that follow."""
+    from dspex_actors.cli.connection import connected
+
+    with connected(url, as_json) as client:
+        found = client.programs.promote(name, version)
+    _show(found, as_json, f"Version {version} of {name} is live.")
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +15,7 @@ from dspex_actors.errors import NotFound
 if TYPE_CHECKING:
     from dspex_actors.client.client import Session
 
-_HELP = "Sessions: create, list, show, cancel, rewind, fork, migrate, restart, remove."
+_HELP = "Sessions: create, list, show, variables, cancel, rewind, fork, migrate, restart, remove."
 app = typer.Typer(name="session", help=_HELP, no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(metavar="SESSION", help="The session's id.")]
@@ -28,6 +29,14 @@ class OnBusy(StrEnum):
     INTERRUPT = "interrupt"
 
 
+class VersionPolicy(StrEnum):
+    """Which version of its program a session runs."""
+
+    PIN = "pin"
+    FOLLOW = "follow"
+    FOLLOW_WHEN_IDLE = "follow_when_idle"
+
+
 COLUMNS = ("id", "program", "version", "status", "turns", "lm", "host", "created_at")
 
 
@@ -37,6 +46,7 @@ def create(
     id: Annotated[str | None, typer.Option(help="The session's id. [default: a fresh one]")] = None,  # noqa: A002
     lm: Annotated[str | None, typer.Option(help="The model's name. [default: the program's]")] = None,
     on_busy: Annotated[OnBusy, typer.Option(help="What a turn does that finds the session busy.")] = OnBusy.ENQUEUE,
+    version_policy: Annotated[VersionPolicy, typer.Option(help="Which version it runs.")] = VersionPolicy.PIN,
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
@@ -44,7 +54,7 @@ def create(
     from dspex_actors.cli.connection import connected
 
     with connected(url, as_json) as client:
-        made = client.sessions.create(program, id, lm, on_busy.value)
+        made = client.sessions.create(program, id, lm, on_busy.value, version_policy.value)
     if as_json:
         output.document(made)
     else:
@@ -108,6 +118,79 @@ def cancel(
         output.say(f"Too late: the turn {turn} is being committed or has ended.")
     if not found["cancelled"] and not found["too_late"]:
         output.say(f"No turn of the session {session} runs.")
+
+
+@app.command()
+def update(
+    session: Id,
+    version: Annotated[int | None, typer.Option(min=1, help="The program's version to run.")] = None,
+    live: Annotated[bool, typer.Option("--live", help="Run the program's live version.")] = False,
+    lm: Annotated[str | None, typer.Option(help="The model's name.")] = None,
+    on_busy: Annotated[OnBusy | None, typer.Option(help="What a turn does that finds the session busy.")] = None,
+    version_policy: Annotated[VersionPolicy | None, typer.Option(help="Which version it runs from now on.")] = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let a session run another version of its program, another model, or by another policy."""
+    from dspex_actors.cli.connection import connected
+
+    asked = {"lm": lm, "on_busy": on_busy, "version_policy": version_policy}
+    changes: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+    if live and version is not None:
+        raise typer.BadParameter("--live and --version name two versions; give one of them.")
+    with connected(url, as_json) as client:
+        if live or version is not None:
+            program = client.sessions.get(session)["program"]
+            changes["program"] = program if version is None else f"{program}@{version}"
+        found = client.sessions.update(session, **changes)
+    if as_json:
+        output.document(found)
+    else:
+        output.record(found)
+
+
+@app.command()
+def get(
+    session: Id,
+    name: Annotated[str | None, typer.Argument(help="One variable. [default: all of them]")] = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the variables of a session, or the value of one of them."""
+    from dspex_actors.cli.connection import connected
+
+    with connected(url, as_json) as client:
+        found = client.session(session).variables()
+        if name is not None and name not in found["variables"]:
+            there = ", ".join(found["variables"]) or "none"
+            raise NotFound(f"There is no variable {name!r}; the session has {there}.")
+    shown = found if name is None else found["variables"][name]
+    if as_json:
+        output.document(shown)
+    elif name is None:
+        output.record({key: each["value"] for key, each in found["variables"].items()})
+    else:
+        output.say(json.dumps(shown["value"], ensure_ascii=False))
+
+
+@app.command("set")
+def set_(
+    session: Id,
+    values: Annotated[list[str], typer.Argument(metavar="NAME=VALUE...", help="name=text, or name:=json.")],
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Set variables of a session, in line with its turns."""
+    from dspex_actors.cli.connection import connected
+    from dspex_actors.cli.fields import parse_fields
+
+    with connected(url, as_json) as client:
+        handle = client.session(session)
+        found = [handle.set_variable(name, value) for name, value in parse_fields(values).items()]
+    if as_json:
+        output.document(found)
+    for each in [] if as_json else found:
+        output.record(each["values"])
 
 
 @app.command()

@@ -34,6 +34,7 @@ class AsyncPrograms:
         params: Mapping[str, object] | None = None,
         instructions: str | None = None,
         lm: str | None = None,
+        variables: Mapping[str, Json] | None = None,
     ) -> Json:
         """Create a program.
 
@@ -44,13 +45,15 @@ class AsyncPrograms:
             params: What the module's constructor takes, and `history_window`.
             instructions: What the signature tells the model.
             lm: The model's name; the server's when not given.
+            variables: Declarations of what its sessions have: `{"pace": {"type": "int", "default": 1}}`.
 
         Raises:
             AlreadyExists: The name is taken.
             InvalidRequest: It cannot be built; the sentence says why.
         """
-        fields = {"signature": signature, "module": module, "instructions": instructions, "lm": lm}
-        return await self._driver.run(calls.create("/v1/programs", name=name, params=dict(params or {}), **fields))
+        fields: Json = {"signature": signature, "module": module, "instructions": instructions, "lm": lm}
+        fields |= {"name": name, "params": dict(params or {}), "variables": variables}
+        return await self._driver.run(calls.create("/v1/programs", **fields))
 
     def list(self) -> AsyncGenerator[Json]:
         """All programs, newest first, fetched as they are needed."""
@@ -59,6 +62,22 @@ class AsyncPrograms:
     async def get(self, name: str) -> Json:
         """One program. Raises NotFound."""
         return await self._driver.run(calls.fetch(calls.program_path(name)))
+
+    async def update(self, name: str, *, if_match: str | None = None, **changes: object) -> Json:
+        """Make a new version of a program: its live one with these changes (`signature=`, `params=`, …; None takes one
+        away). It is not live before `promote`.
+
+        Raises NotFound, InvalidRequest, PreconditionFailed (`if_match`, an ETag, is not the program's any more).
+        """
+        return await self._driver.run(calls.change(calls.program_path(name), changes, if_match))
+
+    def versions(self, name: str) -> AsyncGenerator[Json]:
+        """A program's versions, newest first, fetched as they are needed. Raises NotFound."""
+        return self._driver.pages(f"{calls.program_path(name)}/versions")
+
+    async def promote(self, name: str, version: int) -> Json:
+        """Let a version be the live one, back as well as forward. Raises NotFound."""
+        return await self._driver.run(calls.promote(name, version))
 
     async def delete(self, name: str) -> None:
         """Remove a program. Raises NotFound, InUse."""
@@ -77,13 +96,20 @@ class AsyncSessions:
         id: str | None = None,  # noqa: A002
         lm: str | None = None,
         on_busy: str | None = None,
+        version_policy: str | None = None,
+        variables: Mapping[str, object] | None = None,
+        declare: Mapping[str, Json] | None = None,
     ) -> Json:
         """Create a session of a program (`name` or `name@version`).
 
-        `on_busy` says what a turn does that finds the session busy: `enqueue` (the default), `reject`, `interrupt`.
+        `on_busy` says what a turn does that finds the session busy: `enqueue` (the default), `reject`, `interrupt`;
+        `version_policy` which version it runs: `pin` (the default), `follow`, `follow_when_idle`. `variables` are first
+        values by name, `declare` has declarations of variables that the program does not have.
         Raises NotFound, AlreadyExists, InvalidRequest.
         """
-        return await self._driver.run(calls.create("/v1/sessions", program=program, id=id, lm=lm, on_busy=on_busy))
+        given = {"id": id, "lm": lm, "on_busy": on_busy, "version_policy": version_policy}
+        made = calls.create("/v1/sessions", program=program, variables=variables, declare=declare, **given)
+        return await self._driver.run(made)
 
     def list(self) -> AsyncGenerator[Json]:
         """All sessions, newest first, fetched as they are needed."""
@@ -92,6 +118,15 @@ class AsyncSessions:
     async def get(self, id: str) -> Json:  # noqa: A002
         """One session. Raises NotFound."""
         return await self._driver.run(calls.fetch(calls.session_path(id)))
+
+    async def update(self, id: str, *, if_match: int | None = None, **changes: object) -> Json:  # noqa: A002
+        """Change what a session is bound to, in line with its turns: `program="qa@2"` (or `"qa"`, the live version),
+        `lm=`, `on_busy=`, `version_policy=`.
+
+        Raises NotFound, InvalidRequest, PreconditionFailed (`if_match`: the session's `changed` is another one).
+        """
+        tag = None if if_match is None else str(if_match)
+        return await self._driver.run(calls.change(calls.session_path(id), changes, tag))
 
     async def restart(self, id: str) -> Json:  # noqa: A002
         """Let a session wake anew from its recorded turns, out of quarantine too. Raises NotFound, NoCapacity."""
@@ -216,6 +251,28 @@ class AsyncSession:
             SessionBusy: Its turn has not ended in time; it stays.
         """
         return await self._driver.run(calls.migrate(self.id, host), timeout_s)
+
+    async def variables(self) -> Json:
+        """`variables` by name, each with its `value`, and the `seq` of the last change of any. Raises NotFound."""
+        return await self._driver.run(calls.fetch(f"{calls.session_path(self.id)}/variables"))
+
+    async def set_variable(
+        self, name: str, value: object, *, if_match: int | None = None, idempotency_key: str | None = None
+    ) -> Json:
+        """Set a variable, in line with the turns; gives the `values` set, and the `seq` of the change.
+
+        Raises:
+            NotFound: No such session or variable.
+            InvalidRequest: The value breaks its constraints.
+            PreconditionFailed: The variables have changed since `if_match`, a `seq`.
+        """
+        return await self._driver.run(calls.set_variable(self.id, name, value, if_match, idempotency_key))
+
+    async def set_variables(
+        self, values: Mapping[str, object], *, if_match: int | None = None, idempotency_key: str | None = None
+    ) -> Json:
+        """Set these variables and let all others have their first values again. Raises as `set_variable`."""
+        return await self._driver.run(calls.set_variables(self.id, values, if_match, idempotency_key))
 
     async def cancel(self, turn_id: str | None = None) -> Json:
         """Cancel that turn, waiting or running, or the one that runs: nothing of it is in the session then.

@@ -108,6 +108,8 @@ class Attempts:
             headers["idempotency-key"] = self.call.key
         if self.call.last_event_id is not None:
             headers["last-event-id"] = self.call.last_event_id
+        if self.call.if_match is not None:
+            headers["if-match"] = f'"{self.call.if_match}"'
         if self.call.body is not None:
             headers["content-type"] = "application/json"
         read_s = min(left + GRACE_S, self.retry.attempt_s or math.inf)

@@ -25,8 +25,8 @@ _OPTIONS = "idempotency_key, timeout_s, expected_turn, cancel_on_disconnect"
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """One request. `key` is set for every POST, and is the same at each of its attempts; `last_event_id` where a stream
-    goes on."""
+    """One request. `key` is set for everything that changes something, and is the same at each of its attempts;
+    `last_event_id` where a stream goes on."""
 
     method: str
     path: str
@@ -36,6 +36,7 @@ class Call(Generic[T]):
     accept: str = "application/json"
     public: bool = False
     last_event_id: str | None = None
+    if_match: str | None = None
 
 
 def fetch(path: str, **query: object) -> Call[Json]:
@@ -79,6 +80,32 @@ def drain(host: str) -> Call[Json]:
 def fork(session: str, at_turn: int | None, new: str | None) -> Call[Json]:
     """Create a session with the past of another one."""
     return create(f"{session_path(session)}/fork", at_turn=at_turn, id=new)
+
+
+def change(path: str, changes: Mapping[str, object], if_match: str | None) -> Call[Json]:
+    """Change the thing at a path; a change to None takes something away."""
+    return Call("PATCH", path, _json, _encoded(dict(changes)), new_ulid(), if_match=if_match)
+
+
+def promote(name: str, version: int) -> Call[Json]:
+    """Let a version of a program be the live one."""
+    return create(f"{program_path(name)}/promote", version=version)
+
+
+def set_variable(session: str, name: str, value: object, if_match: int | None, key: str | None) -> Call[Json]:
+    """Set one variable of a session. Raises InvalidRequest for what JSON does not have."""
+    return _put(f"{session_path(session)}/variables/{_segment(name)}", {"value": value}, if_match, key)
+
+
+def set_variables(session: str, values: Mapping[str, object], if_match: int | None, key: str | None) -> Call[Json]:
+    """Set these variables of a session, and no others. Raises InvalidRequest for what JSON does not have."""
+    return _put(f"{session_path(session)}/variables", {"values": dict(values)}, if_match, key)
+
+
+def _put(path: str, body: Json, if_match: int | None, key: str | None) -> Call[Json]:
+    turn_id = new_ulid() if key is None else check_name(key, "idempotency_key")
+    tag = None if if_match is None else str(if_match)
+    return Call("PUT", path, _json, _encoded(body), turn_id, if_match=tag)
 
 
 def cancel(path: str, turn_id: str | None) -> Call[Json]:

@@ -8,25 +8,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, TypeVar
+from typing import Any
 
-import orjson
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import SecretStr
 from ulid import ULID
 
 from dspex_actors.embedded.operations import LocalOperations
-from dspex_actors.embedded.watching import TENANT, Resumable, look_here
-from dspex_actors.errors import AlreadyExists, DspexError, InvalidRequest, Moved, Problem
+from dspex_actors.embedded.session import LocalSession, checked
+from dspex_actors.embedded.watching import TENANT, look_here
+from dspex_actors.errors import AlreadyExists, DspexError, Moved
 from dspex_actors.home import hold_home
-from dspex_actors.ids import body_hash, check_name, new_ulid
+from dspex_actors.ids import check_name
 from dspex_actors.lm.models import Models
 from dspex_actors.programs.catalogue import Programs
-from dspex_actors.resources.program import Program, ProgramSpec
-from dspex_actors.resources.session import ForkSpec, OnBusy, RewindSpec, SessionRecord, SessionSpec
-from dspex_actors.resources.turn import Cancellation, TurnAnswer, TurnEvent, TurnRequest, rewind_request
+from dspex_actors.resources.program import Program, ProgramChange, ProgramSpec
+from dspex_actors.resources.session import OnBusy, SessionRecord, SessionSpec, VersionPolicy
+from dspex_actors.resources.snapshot import STATE_VERSION
+from dspex_actors.resources.turn import Cancellation, TurnAnswer, TurnEvent, TurnRequest
 from dspex_actors.sessions.activation import Ask
 from dspex_actors.sessions.cancelling import insist
 from dspex_actors.sessions.host import Host
@@ -34,12 +34,9 @@ from dspex_actors.sessions.placement import Place, first_owners
 from dspex_actors.sessions.runtime import SessionRuntime
 from dspex_actors.sessions.waiting import TurnWait
 from dspex_actors.sessions.watching import Sight, Watch, WatchWait
-from dspex_actors.store import Page, Store, open_store
-
-DEFAULT_TIMEOUT_S = 60.0
+from dspex_actors.store import Store, open_store
 
 Json = dict[str, Any]
-Spec = TypeVar("Spec", bound=BaseModel)
 
 
 class LocalTurns:
@@ -50,7 +47,8 @@ class LocalTurns:
         self._epochs: dict[str, int] = {}
 
     def take(self, store: Store) -> None:
-        """Make the host the owner of every unit."""
+        """Make the host the owner of every unit: nobody else serves this store."""
+        store.raise_state_version(STATE_VERSION)
         store.seed_leases(first_owners([self._host.name], 1))
         store.take_over([lease for lease in store.leases() if lease.host != self._host.name], self._host.name)
         leases = store.leases()
@@ -127,107 +125,6 @@ class _LocalWait(TurnWait):
             super().fail(error)
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A committed turn: `outputs` has the signature's fields as attributes."""
-
-    turn: int
-    turn_id: str
-    outputs: SimpleNamespace
-    usage: Json
-    model: str
-    latency_ms: float
-    attempts: int
-    replayed: bool
-
-
-class LocalSession(Resumable):
-    """A session of `dx.local()`."""
-
-    async def predict(
-        self,
-        *,
-        idempotency_key: str | None = None,
-        timeout_s: float = DEFAULT_TIMEOUT_S,
-        inputs: Json | None = None,
-        **fields: Any,
-    ) -> Reply:
-        """Run a turn with these fields; `inputs` takes those whose names are taken here.
-
-        Raises:
-            DspexError: What went wrong; nothing of the turn is in the session then (but see `outcome_unknown`).
-        """
-        turn = _turn({**(inputs or {}), **fields}, idempotency_key, timeout_s, stream=False)
-        answer = await self._runtime.predict(TENANT, self.id, turn)
-        found = orjson.loads(answer.body)
-        return Reply(
-            turn=found["turn"], turn_id=found["turn_id"], outputs=SimpleNamespace(**found["outputs"]),
-            usage=found["usage"], model=found["model"], latency_ms=found["latency_ms"],
-            attempts=found["attempts"], replayed=answer.replayed,
-        )  # fmt: skip
-
-    async def stream(
-        self,
-        *,
-        idempotency_key: str | None = None,
-        timeout_s: float = DEFAULT_TIMEOUT_S,
-        inputs: Json | None = None,
-        **fields: Any,
-    ) -> AsyncGenerator[TurnEvent]:
-        """Run a turn and yield its events, the last `turn.completed` or `turn.failed`."""
-        turn = _turn({**(inputs or {}), **fields}, idempotency_key, timeout_s, stream=True)
-        async for event in self._runtime.stream(TENANT, self.id, turn):
-            yield event
-
-    async def rewind(
-        self, to_turn: int, *, idempotency_key: str | None = None, timeout_s: float = DEFAULT_TIMEOUT_S
-    ) -> Json:
-        """Let the conversation be what it was after a turn (0: the beginning); also forward, to one left behind.
-
-        Raises:
-            NotFound: No such turn.
-            InvalidRequest: `to_turn` is no number of a turn.
-        """
-        spec = _checked(RewindSpec, to_turn=to_turn)
-        key = None if idempotency_key is None else check_name(idempotency_key, "idempotency_key")
-        answer = await self._runtime.predict(TENANT, self.id, rewind_request(spec.to_turn, key, timeout_s))
-        rewound: Json = orjson.loads(answer.body)
-        return rewound
-
-    async def fork(self, at_turn: int | None = None, id: str | None = None) -> LocalSession:  # noqa: A002
-        """A new session with this one's past as it was after a turn, by default as it is now.
-
-        Raises:
-            NotFound: No such turn.
-            AlreadyExists: The id is taken.
-            InvalidRequest: `at_turn` is no number of a turn, or the id no name.
-        """
-        spec = _checked(ForkSpec, at_turn=at_turn, id=id)
-        made = await self._runtime.fork_session(TENANT, self.id, spec, None)
-        return LocalSession(self._runtime, made.value["id"])
-
-    async def cancel(self, turn_id: str | None = None) -> Json:
-        """Cancel that turn, waiting or running, or the one that runs: `{"session", "cancelled", "too_late"}`.
-
-        Raises:
-            NotFound: The session has no turn of that id.
-        """
-        if turn_id is not None:
-            check_name(turn_id, "turn_id")
-        return (await self._runtime.cancel_turn(TENANT, self.id, turn_id, "")).value
-
-    async def turns(self) -> list[Json]:
-        """All turns of the session, oldest first."""
-        found: list[Json] = []
-        cursor: str | None = None
-        while True:
-            page = await self._runtime.turns(TENANT, self.id, Page(200, cursor, descending=False), False)
-            found += page.items
-            cursor = page.next_cursor
-            if cursor is None:
-                return found
-
-
 class LocalRuntime:
     """An async context manager: everything starts on entry and stops on exit."""
 
@@ -290,24 +187,47 @@ class LocalRuntime:
         """Check and store a program. Raises AlreadyExists, InvalidRequest."""
         return (await self.runtime.create_program(TENANT, spec, None)).value
 
+    async def update_program(self, name: str, **changes: Any) -> Program:
+        """Make a new version of a program: its live one with these changes. It is not live before `promote`.
+
+        Raises:
+            NotFound: No such program.
+            InvalidRequest: It cannot be built.
+        """
+        change = checked(ProgramChange, **changes)
+        return (await self.runtime.change_program(TENANT, name, change, None, None)).value
+
+    async def promote(self, name: str, version: int) -> Program:
+        """Let a version of a program be the live one, back as well as forward. Raises NotFound."""
+        return await self.runtime.promote_program(TENANT, name, version, None)
+
     async def open(
         self,
         program: str,
         id: str | None = None,  # noqa: A002
         lm: str | None = None,
         on_busy: OnBusy = "enqueue",
+        version_policy: VersionPolicy = "pin",
+        variables: Mapping[str, Any] | None = None,
+        declare: Mapping[str, Json] | None = None,
     ) -> LocalSession:
         """The session of that id, made when there is none (with a fresh id where none is given).
 
+        `version_policy` says which version of the program it runs. `variables` are first values of the program's,
+        `declare` has declarations of more.
+
         Raises:
-            NotFound: No such program.
-            InvalidRequest: The id or the model's name is not a proper one.
+            NotFound: No such program, or a variable that is not declared.
+            InvalidRequest: The id, the model's name or a variable is not a proper one.
             AlreadyExists: The id belongs to a session of another program.
         """
         if id is not None:
             check_name(id, "id")
         try:
-            spec = SessionSpec(program=program, id=id, lm=lm, on_busy=on_busy)
+            spec = checked(
+                SessionSpec, program=program, id=id, lm=lm, on_busy=on_busy, version_policy=version_policy,
+                variables=dict(variables or {}), declare=dict(declare or {}),
+            )  # fmt: skip
             made = await self.runtime.create_session(TENANT, spec, None)
             return LocalSession(self.runtime, made.value["id"])
         except AlreadyExists:
@@ -356,26 +276,4 @@ def local(
 
 def _spec(name: str, spec: str | Json) -> ProgramSpec:
     fields = {"signature": spec} if isinstance(spec, str) else spec
-    return _checked(ProgramSpec, f"The program {name} is not one: see errors.", name=name, **fields)
-
-
-def _checked(model: type[Spec], refusal: str = "", /, **fields: Any) -> Spec:
-    try:
-        return model(**fields)
-    except ValidationError as error:
-        problems: list[Problem] = [
-            {"loc": list(each["loc"]), "msg": each["msg"], "type": each["type"]} for each in error.errors()
-        ]
-        said = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in problems)
-        raise InvalidRequest(refusal or f"{said}.", errors=problems) from error
-
-
-def _turn(inputs: Json, key: str | None, timeout_s: float, *, stream: bool) -> TurnRequest:
-    try:
-        body = orjson.dumps(inputs)
-    except TypeError as error:
-        raise InvalidRequest(f"Inputs are values that JSON has: {error}.") from error
-    turn_id = check_name(key, "idempotency_key") if key is not None else new_ulid()
-    return TurnRequest(
-        turn_id, key is not None, body_hash("turn", inputs), body, timeout_s, stream=stream, request_id=turn_id
-    )
+    return checked(ProgramSpec, f"The program {name} is not one: see errors.", name=name, **fields)

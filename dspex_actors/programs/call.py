@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from dspex_actors.programs.variables import TurnVariables
 
 Json = dict[str, Any]
 
@@ -31,6 +33,7 @@ class ProgramCall:
         on_token: Called with `(field, delta)` on the program's loop while the model answers; must not block.
         deadline_s: Time left, in seconds. Asynchronous programs are cancelled then; a running synchronous one is the
             caller's to abandon.
+        variables: The session's, to read and to set.
     """
 
     inputs: Json
@@ -41,6 +44,7 @@ class ProgramCall:
     attempt: int
     on_token: Callable[[str, str], None] | None
     deadline_s: float | None
+    variables: TurnVariables = field(default_factory=TurnVariables.none)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +52,10 @@ class ProgramResult:
     """What a run gave.
 
     `outputs` is JSON, `usage` has `calls`, `prompt_tokens`, `completion_tokens` and `total_tokens`, `model` is the name
-    that answers show.
+    that answers show, `variables` are the session's that were set.
     """
 
     outputs: Json
     usage: Json
     model: str
+    variables: Json = field(default_factory=dict)

@@ -59,4 +59,4 @@ class Programs:
             return self._loaded[program.uid]
 
     def _build(self, spec: ProgramSpec) -> LoadedProgram:
-        return LoadedProgram(build(spec, self._packages), self._models, spec.lm)
+        return LoadedProgram(build(spec, self._packages), self._models, spec.lm, spec.variables)

@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from dspex_actors.programs.variables import TurnVariables
 
 
 @dataclass(frozen=True, slots=True)
 class CurrentTurn:
-    """The running turn. `id` is the same at every attempt, `attempt` counts from 1."""
+    """The running turn. `id` is the same at every attempt, `attempt` counts from 1.
+
+    `variables` are the session's, by name: read them, and set them (`turn.variables["pace"] = 2`). What is set is
+    recorded with the turn, or not at all.
+    """
 
     id: str
     session: str
     attempt: int
+    variables: TurnVariables = field(default_factory=TurnVariables.none)
 
 
 class NoCurrentTurn(LookupError):

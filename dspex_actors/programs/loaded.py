@@ -19,6 +19,7 @@ from dspex_actors.programs.leftovers import supervised
 from dspex_actors.programs.modules import Built
 from dspex_actors.programs.tokens import TokenStream
 from dspex_actors.programs.usage import TurnUsage
+from dspex_actors.resources.variables import Declared
 
 Json = dict[str, Any]
 
@@ -48,12 +49,14 @@ class LoadedProgram:
 
     Attributes:
         history_window: How many earlier turns a run is shown, 0 when the program takes no `dspy.History`.
+        variables: Declarations for all sessions of the program.
         is_async: Whether turns run through `arun`, on the program loop; otherwise through `run`, in a pool thread.
     """
 
-    def __init__(self, built: Built, models: ModelSource, lm: str | None) -> None:
+    def __init__(self, built: Built, models: ModelSource, lm: str | None, variables: Declared) -> None:
         self.history_window = built.history_window
         self.is_async = built.is_async
+        self.variables = variables
         self._built = built
         self._models = models
         self._lm = lm
@@ -111,7 +114,7 @@ class LoadedProgram:
     async def _turn(self, call: ProgramCall, stream: TokenStream | None) -> ProgramResult:
         name, usage = call.lm or self._lm, TurnUsage()
         lm, arguments = await self._model(name), self._arguments(call)
-        with within(CurrentTurn(call.turn_id, call.session_id, call.attempt)), _settings(lm, usage, stream):
+        with within(_current(call)), _settings(lm, usage, stream):
             try:
                 prediction = await self._built.module.acall(**arguments)
             except asyncio.CancelledError as exc:
@@ -120,17 +123,17 @@ class LoadedProgram:
                 raise failure(exc) from exc
             except (Exception, SystemExit) as exc:
                 raise failure(exc) from exc
-        return self._result(prediction, usage, name)
+        return self._result(prediction, usage, name, call)
 
     def _turn_here(self, call: ProgramCall) -> ProgramResult:
         name, usage = call.lm or self._lm, TurnUsage()
         lm, arguments = self._models.get(name), self._arguments(call)
-        with within(CurrentTurn(call.turn_id, call.session_id, call.attempt)), _settings(lm, usage, None):
+        with within(_current(call)), _settings(lm, usage, None):
             try:
                 prediction = self._built.module(**arguments)
             except (Exception, SystemExit) as exc:
                 raise failure(exc) from exc
-        return self._result(prediction, usage, name)
+        return self._result(prediction, usage, name, call)
 
     async def _model(self, name: str | None) -> dspy.LM:
         if name in self._ready:
@@ -151,8 +154,13 @@ class LoadedProgram:
         turns: tuple[HistoryTurn, ...] = tuple(call.history)[-window:] if window else ()
         return dspy.History(messages=[{**turn.inputs, **turn.outputs} for turn in turns])
 
-    def _result(self, prediction: Any, usage: TurnUsage, name: str | None) -> ProgramResult:
-        return ProgramResult(self._built.outputs.dump(prediction), usage.total(), self._models.shown(name))
+    def _result(self, prediction: Any, usage: TurnUsage, name: str | None, call: ProgramCall) -> ProgramResult:
+        outputs = self._built.outputs.dump(prediction)
+        return ProgramResult(outputs, usage.total(), self._models.shown(name), call.variables.changed)
+
+
+def _current(call: ProgramCall) -> CurrentTurn:
+    return CurrentTurn(call.turn_id, call.session_id, call.attempt, call.variables)
 
 
 def _settings(lm: dspy.LM, usage: TurnUsage, stream: TokenStream | None) -> AbstractContextManager[Any]:

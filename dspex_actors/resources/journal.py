@@ -12,6 +12,7 @@ import orjson
 from dspex_actors.errors import StoreUnavailable
 from dspex_actors.ids import rfc3339
 from dspex_actors.resources.course import Rewind
+from dspex_actors.resources.snapshot import Snapshot
 
 FORMAT_VERSION = 1
 
@@ -22,7 +23,11 @@ class Entry:
 
     `delta` is JSON text. For a `turn`: `inputs`, `outputs`, `usage`, `model`, `program`, `version`, `attempts`,
     `started_at_us`, `latency_ms`. For a `rewind`: `to_turn`, `last_turn` (the last one ever at that time). For a
-    `fork`, which ends what a fork has copied: `id`, `uid` and `turn` of its origin.
+    `fork`, which ends what a fork has copied: `id`, `uid` and `turn` of its origin. For a `variable`: `values`, those
+    that were set. For a `bind` or a `model`: `binding`, all of it.
+
+    `variables`, in a turn, a rewind or a `variable`: all values that are set from then on. `variables_at`, in a turn
+    that changed none: which entry was the last to do so.
     """
 
     uid: str
@@ -80,13 +85,13 @@ class Memory:
     """What an activation needs of a session's past.
 
     Attributes:
-        turn_ids: The ids of all recorded turns.
-        recent: The last turns of the conversation, in order.
+        snapshot: The newest that was asked for; None where there is none.
+        entries: Those after it, in order, as many as are read at once.
         attempts: How often turns that failed were started, by turn id; of the newest 1,000 failures.
     """
 
-    turn_ids: set[str]
-    recent: Sequence[Entry]
+    snapshot: Snapshot | None
+    entries: Sequence[Entry]
     attempts: dict[str, int]
 
 
@@ -125,21 +130,47 @@ def public_turn(entry: Entry, left: bool) -> dict[str, Any]:
     }
 
 
-def public_rewind(entry: Entry) -> dict[str, Any]:
-    """A committed rewind, to somebody who asks what became of its key."""
+def public_change(entry: Entry) -> dict[str, Any]:
+    """A committed change that is no turn, to somebody who asks what became of its key."""
     return {
         "turn_id": entry.turn_id,
         "status": "completed",
-        "kind": "rewind",
-        "inputs": {"to_turn": rewind_of(entry).to},
+        "kind": entry.kind,
+        "inputs": _inputs(entry),
         "attempts": 1,
         "completed_at": rfc3339(entry.at_us),
     }
 
 
+def _inputs(entry: Entry) -> dict[str, Any]:
+    """What a change that is no turn was about."""
+    delta = orjson.loads(entry.delta)
+    match entry.kind:
+        case "rewind":
+            return {"to_turn": delta["to_turn"]}
+        case "variable":
+            values: dict[str, Any] = delta["values"]
+            return values
+        case _:
+            return {name: value for name, value in delta["binding"].items() if name != "program_uid"}
+
+
 def entry_answer(session_id: str, entry: Entry) -> bytes:
-    """The answer to what the entry records, a turn or a rewind."""
-    return rewind_answer(session_id, entry) if entry.kind == "rewind" else turn_answer(session_id, entry)
+    """The answer to what the entry records."""
+    match entry.kind:
+        case "turn":
+            return turn_answer(session_id, entry)
+        case "rewind":
+            return rewind_answer(session_id, entry)
+        case _:
+            return change_answer(session_id, entry)
+
+
+def change_answer(session_id: str, entry: Entry) -> bytes:
+    """The answer to a committed change of variables or of what the session is bound to; `seq` is what it is read by."""
+    name = "values" if entry.kind == "variable" else "binding"
+    answer = {"session": session_id, "turn_id": entry.turn_id, name: _inputs(entry), "seq": entry.seq}
+    return orjson.dumps(answer)
 
 
 def rewind_answer(session_id: str, entry: Entry) -> bytes:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from dspex_actors.ids import check_name
+from dspex_actors.resources.variables import Own, Variable, check_names
 
 OnBusy = Literal["enqueue", "reject", "interrupt"]
 """What becomes of a turn that arrives while another one of its session runs or waits."""
+VersionPolicy = Literal["pin", "follow", "follow_when_idle"]
+"""Which version of its program a session runs: the one that it has; the live one, from the next turn on; or the live
+one, as soon as the session has left a host's memory and comes back."""
 
 
 class SessionSpec(BaseModel):
     """What a user says to create a session. `program` is a name or `name@version`; `lm` a model's name.
 
     `on_busy`: a turn that arrives while another one runs or waits `enqueue`s (waits for it), is `reject`ed, or
-    `interrupt`s (cancels) those before it.
+    `interrupt`s (cancels) those before it. `version_policy`: whether the session stays with the version that it begins
+    with (`pin`). `variables` are first values of the program's variables, `declare` has declarations of more.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -26,11 +31,41 @@ class SessionSpec(BaseModel):
     id: str | None = None
     lm: str | None = None
     on_busy: OnBusy = "enqueue"
+    version_policy: VersionPolicy = "pin"
+    variables: dict[str, Any] = Field(default_factory=dict)
+    declare: dict[str, Variable] = Field(default_factory=dict)
 
     @field_validator("id")
     @classmethod
     def _id(cls, value: str | None) -> str | None:
         return value if value is None else check_name(value, "id")
+
+    @field_validator("declare")
+    @classmethod
+    def _declare(cls, value: dict[str, Variable]) -> dict[str, Variable]:
+        return dict(check_names(value))
+
+
+class SessionChange(BaseModel):
+    """What a user says to change a session: what is different. `program` is `name@version`, or `name` for the live one;
+    the name stays. A null `lm` takes the program's."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, json_schema_extra={"minProperties": 1})
+
+    program: str | None = None
+    lm: str | None = None
+    on_busy: OnBusy | None = None
+    version_policy: VersionPolicy | None = None
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError(f"name what to change: {', '.join(type(self).model_fields)}")
+        return self
+
+    def asked(self) -> dict[str, Any]:
+        """What is named, and not null where null means nothing."""
+        return {name: value for name, value in self.model_dump(exclude_unset=True).items() if value or name == "lm"}
 
 
 class ForkSpec(BaseModel):
@@ -60,7 +95,8 @@ class SessionRecord:
     """A session's row. `seq` numbers its journal entries, `turns` its turns; both only rise.
 
     A fork knows where it comes from: `origin_id` is the other session's id as it was then, `origin_turn` the turn that
-    the conversation stood at.
+    the conversation stood at. `variables` is what it was created with of these, as text; `changed` numbers the last
+    entry that changed what it is bound to (0: none).
     """
 
     uid: str
@@ -78,3 +114,11 @@ class SessionRecord:
     origin_id: str | None = None
     origin_turn: int | None = None
     on_busy: OnBusy = "enqueue"
+    version_policy: VersionPolicy = "pin"
+    variables: str | None = None
+    changed: int = 0
+
+    @property
+    def own(self) -> Own:
+        """What it was created with of variables."""
+        return Own.parse(self.variables)

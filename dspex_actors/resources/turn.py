@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 from pydantic import BaseModel, ConfigDict, field_validator
@@ -20,8 +21,8 @@ class TurnRequest:
 
     `inputs` is JSON text (an object), `timeout_s` the time left for queueing and running. `turn_id` is the client's
     `Idempotency-Key`, else made by the router; `keyed` tells which. `stream` asks for events, those after `last_event`
-    (attempt and number of the last one that the client has). `kind` is that of its journal entry: a `rewind` goes the
-    way of a turn, its `inputs` being `{"to_turn": n}`.
+    (attempt and number of the last one that the client has). `kind`: a change that is no turn goes the way of one, its
+    `inputs` being what `rewind_request` and its like say.
     """
 
     turn_id: str
@@ -40,11 +41,50 @@ class TurnRequest:
 def rewind_request(to_turn: int, key: str | None, timeout_s: float, request_id: str = "") -> TurnRequest:
     """A rewind to a turn that exists, or to 0, as it goes through the system."""
     inputs = {"to_turn": to_turn}
+    return _change("rewind", inputs, inputs, key, timeout_s, request_id)
+
+
+def variable_request(
+    values: dict[str, Any], replace: bool, if_match: int | None, key: str | None, timeout_s: float, request_id: str = ""
+) -> TurnRequest:
+    """Values to set; with `replace` all others are not set any more. `if_match`: only if no entry after that one, which
+    changed variables, has done so since."""
+    payload = {"values": values, "replace": replace}
+    return _change("variable", {**payload, "if_match": if_match}, payload, key, timeout_s, request_id)
+
+
+def bind_request(
+    asked: dict[str, Any], if_match: int | None, key: str | None, timeout_s: float, request_id: str = ""
+) -> TurnRequest:
+    """What a session is to be bound to, as `SessionChange.asked` gives it. `if_match` as with variables."""
+    return _change("bind", {"asked": asked, "if_match": if_match}, asked, key, timeout_s, request_id)
+
+
+def _change(
+    kind: str, inputs: dict[str, Any], payload: object, key: str | None, timeout_s: float, request_id: str
+) -> TurnRequest:
+    """`payload` is what makes two uses of a key the same."""
     turn_id = new_ulid() if key is None else key
     return TurnRequest(
-        turn_id, key is not None, body_hash("rewind", inputs), orjson.dumps(inputs), timeout_s,
-        request_id=request_id or turn_id, kind="rewind",
+        turn_id, key is not None, body_hash(kind, payload), orjson.dumps(inputs), timeout_s,
+        request_id=request_id or turn_id, kind=kind,
     )  # fmt: skip
+
+
+class ValueSpec(BaseModel):
+    """What a user says to set a variable."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    value: Any
+
+
+class ValuesSpec(BaseModel):
+    """What a user says to set variables: a value by name; those that are not named have their first ones again."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    values: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

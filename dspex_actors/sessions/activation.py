@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from dspex_actors.clock import Clock
-from dspex_actors.errors import DspexError, Internal, Moved
+from dspex_actors.errors import DspexError, Internal, Moved, NotFound
 from dspex_actors.resources.journal import entry_answer
 from dspex_actors.resources.turn import Cancellation, TurnRequest
-from dspex_actors.sessions.events import Event, Look, Looked, Raised, Recall, Waiter
+from dspex_actors.sessions.events import Arrive, Event, Recall, Waiter
+from dspex_actors.sessions.reading import recollect
+from dspex_actors.sessions.refusals import full, mismatch
 from dspex_actors.sessions.run import Run
-from dspex_actors.sessions.session import Session, full, mismatch
-from dspex_actors.sessions.state import exchange, remembered
+from dspex_actors.sessions.session import Session
 from dspex_actors.store.port import Lease, Store
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Woken = tuple[Session, "LoadedProgram"]
+Recalled = Arrive | bytes | DspexError
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,40 +140,32 @@ def read_session(store: Store, programs: Programs, uid: str, epoch: int) -> Woke
     """
     record = store.load_session(uid)
     program = programs.known(record.program_uid) or programs.load(store.load_program(record.program_uid))
-    memory = store.memory(record, program.history_window)
-    return Session(record, epoch, remembered(record, memory, program.history_window), memory.attempts), program
+    read = recollect(store, record, program.history_window)
+    state, declared = read.state(program.history_window), record.own.over(program.variables)
+    return Session(record, epoch, state, read.attempts, declared=declared), program
 
 
-def recall(store: Store, session: Session, wanted: Recall) -> bytes | DspexError:
-    """The recorded answer, or why there is none; Moved when the journal has no such turn, so that this activation is
-    stale. Blocks; raises nothing, because somebody waits."""
+def recall(store: Store, activation: Activation, wanted: Recall) -> Recalled:
+    """The recorded answer, or why there is none; the turn itself, as new, when its id only looked like a recorded one;
+    Moved when the session is gone, so that this activation is stale. Blocks; raises nothing: somebody waits."""
+    session, arrived = activation.session, wanted.arrived
+    assert session is not None
     try:
         entry = store.turn_by_id(session.record.uid, wanted.turn_id)
-        if entry is None:
-            return moved()
-        if entry.body_hash != wanted.body_hash:
-            return mismatch(wanted.turn_id)
-        return entry_answer(session.record.id, entry)
+        if entry is not None:
+            same = entry.body_hash == wanted.body_hash
+            return entry_answer(session.record.id, entry) if same else mismatch(wanted.turn_id)
+        store.load_session(session.record.uid)
+        if activation.program is not None and arrived.kind == "turn":
+            activation.program.validate(arrived.inputs)  # which was not done for one that is recorded
+        return replace(arrived, is_new=True)
+    except NotFound:
+        return moved()
     except DspexError as error:
         return error
     except Exception:
         log.exception("turn %s of session %s cannot be read", wanted.turn_id, session.record.uid)
         return Internal("The recorded turn could not be read. The log has the cause.")
-
-
-def read_past(store: Store, clock: Clock, session: Session, wanted: Look) -> Looked | Raised:
-    """The end of the conversation after a turn, as much as the session shows to its program. Blocks; raises nothing:
-    somebody waits."""
-    window = session.state.history.maxlen or 0
-    try:
-        entries = store.conversation(session.record.uid, wanted.to_turn, window) if window else ()
-        return Looked(wanted.token, tuple(map(exchange, entries)), clock.now_us())
-    except DspexError as error:
-        return Raised(wanted.token, error, clock.now_us())
-    except Exception:
-        log.exception("the past of session %s cannot be read", session.record.uid)
-        fault = Internal("The turns to go back to could not be read. The log has the cause.")
-        return Raised(wanted.token, fault, clock.now_us())
 
 
 def moved() -> Moved:
@@ -181,7 +174,7 @@ def moved() -> Moved:
 
 
 def checked_inputs(activation: Activation, ask: Ask) -> dict[str, Any]:
-    """The turn's inputs, checked by the program unless the turn is recorded, or is a rewind, which runs no program.
+    """The turn's inputs, checked by the program unless the turn is recorded, or is a change, which runs no program.
     Raises DspexError, whatever the program does."""
     session, program = activation.session, activation.program
     assert session is not None

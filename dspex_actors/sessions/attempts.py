@@ -62,7 +62,7 @@ class Attempts:
         call = ProgramCall(
             inputs=effect.inputs, history=effect.history,
             lm=session.record.lm, turn_id=effect.turn_id, session_id=session.record.id, attempt=effect.attempt,
-            on_token=on_token if streaming else None, deadline_s=None,
+            on_token=on_token if streaming else None, deadline_s=None, variables=effect.variables,
         )  # fmt: skip
         self._wear.turn()
         activation.runs[token] = Run(program, call, done)

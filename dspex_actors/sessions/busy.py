@@ -15,10 +15,14 @@ if TYPE_CHECKING:
     from dspex_actors.sessions.session import Session
 
 RETRY_AFTER_S = 1.0
+POLICED = ("turn", "rewind")
+"""What the policy is about. Other changes wait in line and are over at once: they interrupt nobody, and nobody them."""
 
 
 def refusal(session: Session, event: Arrive) -> DspexError | None:
     """Why a new turn may not come in, if it may not."""
+    if event.kind not in POLICED:
+        return None
     if session.record.on_busy == "reject" and session.in_flight and not event.resent:
         detail = "A turn of this session runs already, and its on_busy is reject. Send this again when that has ended."
         return SessionBusy(detail, retry_after_s=RETRY_AFTER_S)
@@ -29,7 +33,8 @@ def refusal(session: Session, event: Arrive) -> DspexError | None:
 
 def interrupts(session: Session, event: Arrive) -> bool:
     """Whether a new turn cancels those before it."""
-    return session.record.on_busy == "interrupt" and session.in_flight > 0 and not event.resent
+    policed = event.kind in POLICED and not event.resent
+    return session.record.on_busy == "interrupt" and session.in_flight > 0 and policed
 
 
 def out_of_turn(expected: int | None, upcoming: int) -> PreconditionFailed | None:

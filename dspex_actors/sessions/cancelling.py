@@ -67,7 +67,7 @@ async def insist(ask: Callable[[], Awaitable[Cancellation | None]]) -> Cancellat
 def _meant(session: Session, turn_id: str | None) -> Turn | None:
     if turn_id is not None:
         return session.find(turn_id)
-    return session.current or next(iter(session.mailbox), None)
+    return next((turn for turn in (session.current, *session.mailbox) if turn is not None and turn.turn_id), None)
 
 
 def _ended(session: Session, turn_id: str | None) -> Cancellation:
@@ -75,8 +75,8 @@ def _ended(session: Session, turn_id: str | None) -> Cancellation:
         return Cancellation()
     if turn_id in session.cancelled:
         return Cancellation((turn_id,))
-    known = turn_id in session.state.turn_ids or turn_id in session.attempts
-    return Cancellation(too_late=(turn_id,)) if known else Cancellation()
+    # Whether it is recorded, the journal knows for certain, and the caller asks there.
+    return Cancellation(too_late=(turn_id,)) if turn_id in session.attempts else Cancellation()
 
 
 def _remember(calls: dict[str, Cancellation], key: str, found: Cancellation) -> None:

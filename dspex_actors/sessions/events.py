@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from dspex_actors.errors import DspexError
 from dspex_actors.programs.call import HistoryTurn
+from dspex_actors.programs.variables import TurnVariables
+from dspex_actors.resources.binding import Binding
 from dspex_actors.resources.journal import Entry, FailedTurn, Verdict
+from dspex_actors.resources.variables import Declared, Values
 
 Json = dict[str, Any]
 
@@ -39,7 +42,8 @@ class Waiter(Protocol):
 class Arrive:
     """A turn for this session came in; `waiter` wants its answer. `now_us` is wall-clock time, for records only.
 
-    `resent`: it was sent before, to a host that was lost or had to give it back.
+    `resent`: it was sent before, to a host that was lost or had to give it back. `is_new`: the journal was asked, and
+    has no turn of that id.
     """
 
     waiter: Waiter
@@ -52,6 +56,7 @@ class Arrive:
     cancel_on_disconnect: bool = False
     kind: str = "turn"
     resent: bool = False
+    is_new: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,20 +92,39 @@ class Ran:
     usage: dict[str, int]
     model: str
     now_us: int
+    variables: Values = field(default_factory=dict)
+    """Those that it set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What a session is to be bound to: with the program's declarations and window, and itself, ready to run.
+
+    `shown` is the conversation as that window has it; None where it is as wide as the one before.
+    """
+
+    binding: Binding
+    declared: Declared
+    window: int
+    program: object
+    shown: tuple[HistoryTurn, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """The end of the conversation that a rewind goes back to, as much of it as the session remembers."""
+    """What a change needs: a rewind the end of the conversation that it goes back to, as much of it as the session
+    remembers, and the variables of then; a binding what it comes to."""
 
     token: int
-    past: tuple[HistoryTurn, ...]
+    past: tuple[HistoryTurn, ...] | None
     now_us: int
+    variables: Values = field(default_factory=dict)
+    bound: Bound | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """The program failed, or the past could not be read."""
+    """The program failed, or what a change needs could not be found."""
 
     token: int
     error: DspexError
@@ -146,11 +170,15 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """Answer the waiter from the journal: this turn is recorded (422 if its body was another)."""
+    """Answer the waiter from the journal: this turn is recorded (422 if its body was another).
+
+    Should the journal not have it after all, say `arrived` again, as new.
+    """
 
     waiter: Waiter
     turn_id: str
     body_hash: bytes
+    arrived: Arrive
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,14 +190,23 @@ class Start:
     attempt: int
     inputs: Json
     history: tuple[HistoryTurn, ...]
+    variables: TurnVariables = field(default_factory=TurnVariables.none)
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Read the conversation as it was after a turn; say `Looked` or `Raised` with the same token."""
+    """Find out what a change needs (`looking.py`); say `Looked` or `Raised` with the same token."""
 
     token: int
-    to_turn: int
+    kind: str
+    inputs: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """The session was bound anew: this program runs its next turns."""
+
+    program: object
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,4 +235,4 @@ class Stop:
     """This activation is over; forget it."""
 
 
-Effect = Reply | Recall | Start | Look | Abort | Commit | Record | Stop
+Effect = Reply | Recall | Start | Look | Adopt | Abort | Commit | Record | Stop

@@ -12,7 +12,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import psutil
 
@@ -25,6 +25,7 @@ from dspex_actors.sessions.attempts import Attempts
 from dspex_actors.sessions.cancelling import cancel
 from dspex_actors.sessions.events import (
     Abort,
+    Adopt,
     Arrive,
     Commit,
     Committed,
@@ -52,7 +53,9 @@ from dspex_actors.sessions.journal import JournalWriter
 from dspex_actors.sessions.limits import HostLimits
 from dspex_actors.sessions.load import Load
 from dspex_actors.sessions.memory_room import MemoryRoom
-from dspex_actors.sessions.session import Session, Turn, unknown
+from dspex_actors.sessions.refusals import unknown
+from dspex_actors.sessions.session import Session, Turn
+from dspex_actors.sessions.snapshots import Snapshots
 from dspex_actors.sessions.tenure import Tenure
 from dspex_actors.sessions.waker import Found, Waker
 from dspex_actors.sessions.watching import Sight, Watch, join, send_away
@@ -62,6 +65,7 @@ from supervisors import Exit
 
 if TYPE_CHECKING:
     from dspex_actors.programs.catalogue import Programs
+    from dspex_actors.programs.loaded import LoadedProgram
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +88,9 @@ class Host:
         self._loop = asyncio.get_running_loop()
         self._inbox: Inbox[Callable[[], None]] = Inbox(self._loop, lambda call: call())
         self._journal = JournalWriter(store, self._clock, self._on_verdict, self._on_stall)
-        self._waker = Waker(store, programs, self._inbox, self._activated)
+        self._waker = Waker(
+            store, programs, self._inbox, self._activated, Snapshots(store, self._clock, limits.snapshots)
+        )
         self._guards = Guards(self._clock)
         self._tenure = Tenure(self._loop, self._deliver, lambda waiter: self._refuse(waiter, moved()), self._release)
         self._room = MemoryRoom(self._loop, limits.room, lambda idle: self._handle(idle, Release()))
@@ -133,8 +139,7 @@ class Host:
 
     def leave(self, waiter: Waiter) -> None:
         """The waiter's client has gone."""
-        activation = self._owner.get(waiter)
-        if activation is not None:
+        if (activation := self._owner.get(waiter)) is not None:
             self._handle(activation, Leave(waiter, self._clock.now_us()))
         elif waiter in self._owner:
             self._left.add(waiter)
@@ -257,17 +262,18 @@ class Host:
                     activation.log = None
                 self._journal.record(failed)
             case Recall():
-                self._waker.recall(session, effect, partial(self._recalled, activation, effect.waiter))
+                self._waker.recall(activation, effect, partial(self._recalled, activation, effect))
             case Look():
                 self._waker.look(session, effect, self._clock, partial(self._handle, activation))
+            case Adopt(program):
+                activation.program = cast("LoadedProgram", program)
             case Abort(token):
                 self._attempts.abort(activation, token)
             case Stop():
                 self._forget(activation)
 
     def _reply(self, activation: Activation, waiter: Waiter, answer: bytes | DspexError, replayed: bool) -> None:
-        timer = activation.timers.pop(waiter, None)
-        if timer is not None:
+        if (timer := activation.timers.pop(waiter, None)) is not None:
             timer.cancel()
         self._forget_waiter(waiter)
         if isinstance(answer, bytes):
@@ -275,12 +281,15 @@ class Host:
         else:
             waiter.fail(answer)
 
-    def _recalled(self, activation: Activation, waiter: Waiter, answer: bytes | DspexError) -> None:
-        if waiter not in activation.timers:
+    def _recalled(self, activation: Activation, wanted: Recall, found: Arrive | bytes | DspexError) -> None:
+        if wanted.waiter not in activation.timers:
             return  # the session broke meanwhile, and told everybody
-        self._reply(activation, waiter, answer, True)
-        if isinstance(answer, Moved):
-            self._handle(activation, Release())
+        if isinstance(found, Arrive):
+            self._handle(activation, found)
+        else:
+            self._reply(activation, wanted.waiter, found, True)
+            if isinstance(found, Moved):
+                self._handle(activation, Release())
 
     # The writer's voice, from its thread -----------------------------------------------------------------------
     def _on_verdict(self, entry: Entry, verdict: Verdict) -> None:
@@ -294,8 +303,9 @@ class Host:
         session = activation.session if activation is not None else None
         turn = session.current if session is not None else None
         # An activation of another epoch, or one that does not wait for this entry, has nothing to learn from it.
-        if activation is not None and turn is not None and turn.entry is entry:
+        if activation is not None and session is not None and turn is not None and turn.entry is entry:
             self._handle(activation, event)
+            self._waker.consider(session)
 
     # When things break, and the end ----------------------------------------------------------------------------
     def restart(self, uid: str, unit: str) -> bool:
@@ -303,8 +313,7 @@ class Host:
         if unit not in self._tenure:
             return False
         self._guards.restarted(uid, unit)
-        activation = self._active.get(uid)
-        if activation is not None:
+        if (activation := self._active.get(uid)) is not None:
             turn = activation.session.current if activation.session is not None else None
             self._fail_backlog(activation, Cancelled(f"The session was restarted. {AGAIN}"))
             self._abandon(activation, turn, Cancelled(f"The session was restarted. {AGAIN}"))
@@ -360,7 +369,7 @@ class Host:
         self._room.close()
         await asyncio.to_thread(self._journal.close)
         await asyncio.to_thread(self._attempts.close)
-        self._waker.close()
+        await asyncio.to_thread(self._waker.close)
         stopped = OutcomeUnknown("The service stopped before the turn's answer came. Ask by its key.")
         send_away(self._active.values(), stopped)
         self._active.clear()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -14,15 +14,24 @@ from dspex_actors.sessions.planner import HostView
 
 @dataclass(frozen=True, slots=True)
 class HostInfo:
-    """A host that says it is there. `started` is the process's start time, so that a reused pid is no host; one that is
-    `draining` has been told to give all it has away, and ends then."""
+    """A host that says it is there. `started` is the process's start time, so that a reused pid is no host.
+
+    `state_version` is the newest form of a state that it can read. One that is `draining` has been told to give all it
+    has away, and ends then.
+    """
 
     name: str
     address: str
     pid: int
     started: float
     node: str
+    state_version: int = 1
     draining: bool = False
+
+
+def readable_by_all(hosts: Iterable[HostInfo]) -> int:
+    """The newest form of a state that every one of them can read; 0 where there is none of them."""
+    return min((host.state_version for host in hosts), default=0)
 
 
 def lifeline_of(address: Path | str) -> Path:

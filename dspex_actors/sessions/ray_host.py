@@ -21,6 +21,7 @@ import uvloop
 
 from dspex_actors.config import Settings
 from dspex_actors.errors import Moved
+from dspex_actors.resources.snapshot import STATE_VERSION
 from dspex_actors.sessions.handover import Gone
 from dspex_actors.sessions.host import Host
 from dspex_actors.sessions.keep import keep_what_is_here
@@ -169,7 +170,7 @@ class HostActor:
         from dspex_actors.store.opening import open_store
 
         settings = self._settings
-        store = open_store(settings.database_url)
+        store = open_store(settings.database_url, owner=self._name)
         models = Models(settings.lm, settings.lm_api_base, settings.lm_api_key)
         models.warm()
         programs = Programs(models, settings.packages)
@@ -189,7 +190,7 @@ class HostActor:
         keep_what_is_here()
         process = psutil.Process()
         node = ray.get_runtime_context().get_node_id()
-        return HostInfo(self._name, str(address), process.pid, process.create_time(), node)
+        return HostInfo(self._name, str(address), process.pid, process.create_time(), node, STATE_VERSION)
 
     async def _watch_wear(self) -> None:
         """Ask to be replaced when worn out, again and again: at first there may be nobody who could take over."""

@@ -24,7 +24,15 @@ from dspex_actors.config import Settings
 from dspex_actors.errors import StoreUnavailable
 from dspex_actors.sessions.keep import keep_what_is_here
 from dspex_actors.sessions.load import Load
-from dspex_actors.sessions.placement import Drained, HostInfo, Migrated, Table, first_owners, lifeline_of
+from dspex_actors.sessions.placement import (
+    Drained,
+    HostInfo,
+    Migrated,
+    Table,
+    first_owners,
+    lifeline_of,
+    readable_by_all,
+)
 from dspex_actors.sessions.ray_book import RETRY_S, Book
 from dspex_actors.sessions.ray_moves import Moves
 from dspex_actors.store.port import Lease, Store
@@ -54,11 +62,10 @@ class PlacementActor:
         self._store.inherit(name, name)  # what is done for the first time takes longest
         self._book = Book(self._store, term)
         self._moves = Moves(self._book, self._settle_surely)
+        self._state_version = self._store.state_version()
         self._watches: dict[str, int] = {}
         self._dead: set[str] = set()
         self._gathered = self._following = False
-        self._book.table = Table(self._book.term << 32, {}, {})
-        self._tasks: set[asyncio.Task[None]] = set()
         keep_what_is_here()
         internal_kv._internal_kv_put(_KEY, name.encode(), overwrite=True)
 
@@ -149,6 +156,7 @@ class PlacementActor:
             self._gathered = self._gathered or len(self._book.alive) >= self._settings.hosts
             if self._gathered and not self._book.draining:
                 await self._move()
+                await self._raise_state_version()
             self._book.publish()
 
     async def _move(self) -> None:
@@ -176,6 +184,12 @@ class PlacementActor:
         log.warning("%s units of %s moved to %s", sum(map(len, heirs.values())), lost, ", ".join(heirs))
         if self._book.units.of(lost):  # another placement, or the lost one itself, moved them: its word is in the store
             await self._book.read()
+
+    async def _raise_state_version(self) -> None:
+        """Let states be written in a newer form as soon as every host reads it, standbys included."""
+        readable = readable_by_all(self._book.alive.values())
+        if readable > self._state_version and not any(map(self._is_hidden, self._book.units.owners)):
+            self._state_version = await asyncio.to_thread(self._store.raise_state_version, readable)
 
     def _is_hidden(self, name: str) -> bool:
         """Whether a host may be alive although it is not attached: it is about to, after a restart of placement."""

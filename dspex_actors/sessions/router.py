@@ -25,8 +25,8 @@ from dspex_actors.sessions.cancelling import insist
 from dspex_actors.sessions.frames import Kind
 from dspex_actors.sessions.link import Link
 from dspex_actors.sessions.placement import Place, Table
+from dspex_actors.sessions.refusals import unknown
 from dspex_actors.sessions.server import turn_head
-from dspex_actors.sessions.session import unknown
 from dspex_actors.sessions.waiting import TurnWait
 from dspex_actors.sessions.watches import Watches
 from dspex_actors.sessions.watching import Sight, Watch, WatchWait

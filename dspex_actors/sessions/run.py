@@ -79,7 +79,7 @@ def ended(token: int, outcome: Outcome, now_us: int) -> Raised | Ran:
     """A run's outcome as an event of its session."""
     if isinstance(outcome, DspexError):
         return Raised(token, outcome, now_us)
-    return Ran(token, outcome.outputs, outcome.usage, outcome.model, now_us)
+    return Ran(token, outcome.outputs, outcome.usage, outcome.model, now_us, outcome.variables)
 
 
 def aborted() -> Cancelled:

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 from dspex_actors.clock import Clock, SystemClock
 from dspex_actors.errors import Cancelled, DspexError, NotFound, Unauthenticated
 from dspex_actors.ids import rfc3339
-from dspex_actors.resources.journal import Entry, public_rewind, public_turn
+from dspex_actors.resources.journal import Entry, public_change, public_turn
 from dspex_actors.resources.key import Principal, hash_secret
-from dspex_actors.resources.program import Program, ProgramSpec
-from dspex_actors.resources.session import ForkSpec, SessionRecord, SessionSpec
-from dspex_actors.resources.turn import Cancellation, TurnAnswer, TurnEvent, TurnRequest
+from dspex_actors.resources.program import Program, ProgramChange, ProgramSpec
+from dspex_actors.resources.session import ForkSpec, SessionChange, SessionRecord, SessionSpec
+from dspex_actors.resources.turn import Cancellation, TurnAnswer, TurnEvent, TurnRequest, bind_request
+from dspex_actors.sessions import changing
 from dspex_actors.sessions.operations import Operations, public_drain, public_migration
 from dspex_actors.sessions.placement import Place
 from dspex_actors.sessions.watching import Sight, Watching, WatchWait, ending_of
@@ -115,6 +116,7 @@ class SessionRuntime:
     # Programs --------------------------------------------------------------------------------------------------
     async def create_program(self, tenant: str, spec: ProgramSpec, idempotency: Idempotency | None) -> Made[Program]:
         """See `Runtime`."""
+        await self._db(changing.check_new, self._store, spec)
         await self._db(self._programs.check, spec)
         return await self._db(self._store.create_program, tenant, spec, idempotency)
 
@@ -126,6 +128,21 @@ class SessionRuntime:
         """See `Runtime`."""
         return await self._db(self._store.get_program, tenant, name)
 
+    async def program_versions(self, tenant: str, name: str, page: Page) -> Listing[Program]:
+        """See `Runtime`."""
+        return await self._db(self._store.program_versions, tenant, name, page)
+
+    async def change_program(
+        self, tenant: str, name: str, change: ProgramChange, if_match: str | None, idempotency: Idempotency | None
+    ) -> Made[Program]:
+        """See `Runtime`."""
+        await self._db(changing.check_program, self._store, self._programs, tenant, name, change)
+        return await self._db(self._store.change_program, tenant, name, change, if_match, idempotency)
+
+    async def promote_program(self, tenant: str, name: str, version: int, if_match: str | None) -> Program:
+        """See `Runtime`."""
+        return await self._db(self._store.promote_program, tenant, name, version, if_match)
+
     async def delete_program(self, tenant: str, name: str) -> None:
         """See `Runtime`."""
         await self._db(self._store.delete_program, tenant, name)
@@ -133,6 +150,7 @@ class SessionRuntime:
     # Sessions --------------------------------------------------------------------------------------------------
     async def create_session(self, tenant: str, spec: SessionSpec, idempotency: Idempotency | None) -> Made[Json]:
         """See `Runtime`."""
+        await self._db(changing.check_new, self._store, spec)
         if spec.lm is not None:
             await self._db(self._models.get, spec.lm)
         made = await self._db(self._store.create_session, tenant, spec, idempotency)
@@ -159,6 +177,22 @@ class SessionRuntime:
         self._records.pop((tenant, session_id), None)
         await self._db(self._store.delete_session, tenant, session_id)
 
+    async def variables(self, tenant: str, session_id: str) -> Json:
+        """See `Runtime`."""
+        return await self._db(changing.shown_variables, self._store, await self._record_now(tenant, session_id))
+
+    async def change_session(
+        self, tenant: str, session_id: str, change: SessionChange, if_match: int | None, key: str | None,
+        timeout_s: float = 60.0,
+    ) -> Made[Json]:  # fmt: skip
+        """See `Runtime`."""
+        await self._db(changing.check_new, self._store, None)
+        if change.lm is not None:
+            await self._db(self._models.get, change.lm)
+        request = bind_request(change.asked(), if_match, key, timeout_s)
+        answer = await self.predict(tenant, session_id, request)
+        return Made(await self.get_session(tenant, session_id), answer.replayed)
+
     async def restart_session(self, tenant: str, session_id: str) -> Json:
         """See `Runtime`."""
         record = await self._record_now(tenant, session_id)
@@ -182,6 +216,8 @@ class SessionRuntime:
             "restarts": restarts,
             "forked_from": None if record.origin_id is None else {"id": record.origin_id, "turn": record.origin_turn},
             "on_busy": record.on_busy,
+            "version_policy": record.version_policy,
+            "changed": record.changed,
             "created_at": rfc3339(record.created_at_us),
         }
 
@@ -292,7 +328,7 @@ class SessionRuntime:
         record = await self._record_now(tenant, session_id)
         entry = await self._db(self._store.turn_by_id, record.uid, turn_id)
         if entry is not None:
-            return public_rewind(entry) if entry.kind == "rewind" else (await self._shown(record, [entry]))[0]
+            return public_change(entry) if entry.kind != "turn" else (await self._shown(record, [entry]))[0]
         failed = await self._db(self._store.failures, record.uid, turn_id)
         if not failed:
             raise NotFound(f"No turn {turn_id} is recorded in this session: it did not happen, or has not ended yet.")

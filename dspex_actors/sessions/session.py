@@ -24,19 +24,18 @@ from dspex_actors.errors import (
     Cancelled,
     DeadlineExceeded,
     DspexError,
-    IdempotencyMismatch,
     Internal,
-    MailboxFull,
     Moved,
-    OutcomeUnknown,
     SessionBusy,
     StoreUnavailable,
 )
 from dspex_actors.resources.journal import Entry, FailedTurn, Verdict, entry_answer
 from dspex_actors.resources.session import SessionRecord
-from dspex_actors.sessions import busy
+from dspex_actors.resources.variables import Declared
+from dspex_actors.sessions import busy, changes
 from dspex_actors.sessions.events import (
     Abort,
+    Adopt,
     Arrive,
     Cancel,
     Commit,
@@ -59,13 +58,11 @@ from dspex_actors.sessions.events import (
     Stop,
     Waiter,
 )
-from dspex_actors.sessions.rewinding import look, missing_turn, past_of, rewind_entry
+from dspex_actors.sessions.refusals import MAILBOX_LIMIT, full, mismatch, unknown
 from dspex_actors.sessions.state import State, fold
 
 T = TypeVar("T")
 
-MAILBOX_LIMIT = 100
-"""Turns that may wait in one session."""
 ABANDONED_LIMIT = 2
 """Attempts that may hang on in threads before the session says `session_busy`."""
 FAILED_KEPT = 1000
@@ -77,7 +74,8 @@ class Turn:
     """A turn that waits, runs or is being committed. `waiters` maps each to whether its client is still there;
     `watchers` look on, and change nothing.
 
-    A rewind goes the same way; instead of running the program it looks up the conversation that it goes back to.
+    A change that is no turn goes the same way, but runs no program (`changes.py`). `followed`: the live version of the
+    program was asked for already.
     """
 
     turn_id: str
@@ -93,6 +91,7 @@ class Turn:
     ran: Ran | Looked | None = None
     kind: str = "turn"
     watchers: dict[Waiter, None] = field(default_factory=dict)
+    followed: bool = False
 
 
 @dataclass(slots=True)
@@ -111,6 +110,8 @@ class Session:
     abandoned: set[int] = field(default_factory=set)
     stalled: bool = False
     tokens: int = 0
+    declared: Declared = field(default_factory=dict)
+    """Its variables: the program's, and its own."""
 
     def handle(self, event: Event) -> list[Effect]:
         """What must be done because of this event."""
@@ -123,7 +124,7 @@ class Session:
             case Ran(token=token) if self._runs(token):
                 yield self._commit(event)
             case Looked(token=token) if self._runs(token):
-                yield self._commit_rewind(event)
+                yield from self._looked(event)
             case Raised(token=token) if self._runs(token):
                 yield from self._fail_current(event.error, event.now_us)
                 yield from self._next(event.now_us)
@@ -169,8 +170,8 @@ class Session:
         turn = self.find(event.turn_id)
         if turn is not None:
             yield from self._join(turn, event)
-        elif event.turn_id in self.state.turn_ids:
-            yield Recall(event.waiter, event.turn_id, event.body_hash)
+        elif event.turn_id in self.state.turn_ids and not event.is_new:
+            yield Recall(event.waiter, event.turn_id, event.body_hash, event)
         elif self.stalled:
             yield Reply(event.waiter, StoreUnavailable("The store does not answer. Try again shortly."))
         elif (refusal := busy.refusal(self, event)) is not None:
@@ -184,7 +185,7 @@ class Session:
             yield from self._next(event.now_us)
 
     def _interrupt(self, now_us: int) -> Iterator[Effect]:
-        for turn in [*self.mailbox, *filter(None, [self.current])]:
+        for turn in [turn for turn in (*self.mailbox, self.current) if turn and turn.kind in busy.POLICED]:
             yield from self._drop(turn, busy.interrupted(), now_us)
 
     def _new_turn(self, event: Arrive) -> Turn:
@@ -211,17 +212,25 @@ class Session:
     # The next one starts ---------------------------------------------------------------------------------------
     def _next(self, now_us: int) -> Iterator[Effect]:
         while self._may_start and self.mailbox:
+            if changes.follows(self, self.mailbox[0]):
+                self.mailbox[0].followed = True
+                yield self._start(Turn("", b"", {}, 1, None, False, {}, now_us, kind="follow"), now_us)
+                return
             turn = self.mailbox.popleft()
             refused = self._refusal(turn)
             if refused is not None:
                 yield from replies(turn, refused)
                 continue
-            self.tokens += 1
-            turn.token, turn.started_at_us = self.tokens, now_us
-            self.current = turn
-            past = tuple(self.state.history)
-            start = Start(turn.token, turn.turn_id, turn.attempt, turn.inputs, past)
-            yield look(turn) if turn.kind == "rewind" else start
+            yield self._start(turn, now_us)
+
+    def _start(self, turn: Turn, now_us: int) -> Effect:
+        self.tokens += 1
+        turn.token, turn.started_at_us = self.tokens, now_us
+        self.current = turn
+        if turn.kind != "turn":
+            return changes.begin(self, turn, now_us)
+        past = tuple(self.state.history)
+        return Start(turn.token, turn.turn_id, turn.attempt, turn.inputs, past, changes.variables(self))
 
     @property
     def _may_start(self) -> bool:
@@ -236,7 +245,7 @@ class Session:
             return SessionBusy(
                 "Earlier turns of this session hang in code that cannot be stopped. Try again when they have ended."
             )
-        return missing_turn(turn, self.state.turn) if turn.kind == "rewind" else None
+        return changes.refusal(self, turn)
 
     # It ends ---------------------------------------------------------------------------------------------------
     def _runs(self, token: int) -> bool:
@@ -255,6 +264,7 @@ class Session:
             "attempts": turn.attempt,
             "started_at_us": turn.started_at_us,
             "latency_ms": (event.now_us - turn.started_at_us) / 1000,
+            **changes.recorded(self, event.variables),
         }
         turn.ran = event
         turn.entry = Entry(
@@ -264,18 +274,22 @@ class Session:
         )  # fmt: skip
         return Commit(turn.entry)
 
-    def _commit_rewind(self, event: Looked) -> Effect:
-        turn = self.current
-        assert turn is not None
-        turn.ran, turn.entry = event, rewind_entry(self, turn, event.now_us)
-        return Commit(turn.entry)
+    def _looked(self, event: Looked) -> Iterator[Effect]:
+        assert self.current is not None
+        if changes.is_needless(self, self.current, event):
+            self.current = None
+            yield from self._next(event.now_us)
+        else:
+            yield changes.commit(self, self.current, event)
 
     def _done(self) -> Iterator[Effect]:
         turn = self.current
         assert turn is not None
         assert turn.entry is not None
         assert turn.ran is not None
-        fold(self.state, turn.entry, past_of(turn.inputs, turn.ran))
+        fold(self.state, turn.entry, changes.past_of(turn.inputs, turn.ran))
+        if (program := changes.adopt(self, turn.ran, turn.entry.seq)) is not None:
+            yield Adopt(program)
         self.attempts.pop(turn.turn_id, None)
         self.current, self.stalled = None, False
         yield from replies(turn, entry_answer(self.record.id, turn.entry))
@@ -284,7 +298,8 @@ class Session:
         turn = self.current
         assert turn is not None
         self.current = None
-        remember(self.attempts, turn.turn_id, turn.attempt)
+        if turn.turn_id:
+            remember(self.attempts, turn.turn_id, turn.attempt)
         if turn.kind == "turn":
             yield self._failure(turn, turn.attempt, error, now_us)
         yield from replies(turn, error)
@@ -378,24 +393,3 @@ def remember(known: dict[str, T], turn_id: str, value: T) -> None:
     known[turn_id] = value
     if len(known) > FAILED_KEPT:
         del known[next(iter(known))]
-
-
-def full() -> MailboxFull:
-    """As many turns wait as may."""
-    detail = f"{MAILBOX_LIMIT} turns wait in this session already. Wait for some of them, then send this again."
-    return MailboxFull(detail, retry_after_s=1)
-
-
-def mismatch(turn_id: str) -> IdempotencyMismatch:
-    """The key is taken by another body."""
-    return IdempotencyMismatch(
-        f"The key {turn_id} was used for another body in this session. Use a fresh key for a new turn."
-    )
-
-
-def unknown(turn_id: str) -> OutcomeUnknown:
-    """The turn may or may not be in the journal."""
-    return OutcomeUnknown(
-        f"The answer of turn {turn_id} was lost; it happened whole or not at all. Send it again with the same "
-        "Idempotency-Key, or read it under turns/by-id."
-    )

@@ -10,8 +10,23 @@ import orjson
 
 from dspex_actors.errors import StoreUnavailable
 from dspex_actors.programs.call import HistoryTurn
-from dspex_actors.resources.journal import Entry, Memory, check_format, rewind_of
-from dspex_actors.resources.session import SessionRecord
+from dspex_actors.resources.journal import Entry, check_format, rewind_of
+from dspex_actors.resources.variables import Values
+from dspex_actors.sessions.turn_ids import TurnIds
+
+
+@dataclass(slots=True)
+class Tail:
+    """What came after the last snapshot: entries, their bytes, and the size of that snapshot (0: none)."""
+
+    entries: int = 0
+    bytes: int = 0
+    behind_bytes: int = 0
+
+    def add(self, entry: Entry) -> None:
+        """One more."""
+        self.entries += 1
+        self.bytes += len(entry.delta)
 
 
 @dataclass(slots=True)
@@ -23,17 +38,28 @@ class State:
         turn: Number of the last turn.
         history: The last turns of the conversation, as many as the program's `history_window`.
         turn_ids: The ids of all recorded turns and rewinds: what a retry is looked up in.
+        variables: The values that were set.
+        variables_at: Number of the last entry that changed them; 0 while none has.
+        tail: What a snapshot would save an activation from reading.
     """
 
     history: deque[HistoryTurn]
     seq: int = 0
     turn: int = 0
-    turn_ids: set[str] = field(default_factory=set)
+    turn_ids: TurnIds = field(default_factory=TurnIds)
+    variables: Values = field(default_factory=dict)
+    variables_at: int = 0
+    tail: Tail = field(default_factory=Tail, compare=False)
+
+    @classmethod
+    def of(cls, history_window: int, history: Iterable[HistoryTurn] = ()) -> State:
+        """A state that shows this conversation, and has nothing else yet."""
+        return cls(deque(history, maxlen=history_window))
 
 
 def empty(history_window: int) -> State:
     """The state of a session without entries."""
-    return State(history=deque(maxlen=history_window))
+    return State.of(history_window)
 
 
 def replay(entries: Iterable[Entry], history_window: int) -> State:
@@ -56,16 +82,6 @@ def replay(entries: Iterable[Entry], history_window: int) -> State:
     return state
 
 
-def remembered(record: SessionRecord, memory: Memory, history_window: int) -> State:
-    """The same state from less: a window of entries, the numbers of the session's row, and all turn ids.
-
-    Raises:
-        StoreUnavailable: An entry is of a format that this program does not know.
-    """
-    history = deque(map(exchange, memory.recent), maxlen=history_window)
-    return State(history, record.seq, record.turns, memory.turn_ids)
-
-
 def fold(state: State, entry: Entry, past: Iterable[HistoryTurn]) -> None:
     """Add one committed entry to the state.
 
@@ -86,12 +102,14 @@ def fold(state: State, entry: Entry, past: Iterable[HistoryTurn]) -> None:
             state.turn = entry.turn
         case "rewind":
             state.history.clear()
-        case "fork":
+        case "fork" | "variable" | "bind" | "model":
             pass
-        case kind:
-            msg = f"Entry {entry.seq} of this session is a {kind}, which this program does not know. Run a newer one."
-            raise StoreUnavailable(msg)
+        case _:
+            raise unknown_kind(entry)
     state.seq = entry.seq
+    state.tail.add(entry)
+    if (values := values_of(entry)) is not None:
+        state.variables, state.variables_at = values, entry.seq
     state.history.extend(past)
     if entry.turn_id is not None:
         state.turn_ids.add(entry.turn_id)
@@ -102,3 +120,18 @@ def exchange(entry: Entry) -> HistoryTurn:
     check_format(entry)
     delta = orjson.loads(entry.delta)
     return HistoryTurn(delta["inputs"], delta["outputs"])
+
+
+def values_of(entry: Entry) -> Values | None:
+    """All set values after an entry that changed them, or put them back; None after any other one."""
+    if b'"variables":' not in entry.delta:
+        return None  # most have none, and need not be parsed for that
+    values: Values | None = orjson.loads(entry.delta).get("variables")
+    return values
+
+
+def unknown_kind(entry: Entry) -> StoreUnavailable:
+    """A newer program's entry, which nobody may guess at."""
+    return StoreUnavailable(
+        f"Entry {entry.seq} of this session is a {entry.kind}, which this program does not know. Run a newer one."
+    )

@@ -1,4 +1,4 @@
-"""Reading sessions for a host, in a few threads of their own: waking them, and recalling recorded turns."""
+"""Reading sessions for a host, in a few threads of their own: waking them, recalling turns, making snapshots."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 from dspex_actors.clock import Clock
 from dspex_actors.errors import DspexError
-from dspex_actors.sessions.activation import Activation, Woken, read_past, recall, wake
+from dspex_actors.sessions.activation import Activation, Recalled, Woken, recall, wake
 from dspex_actors.sessions.events import Event, Look, Recall
 from dspex_actors.sessions.inbox import Inbox
+from dspex_actors.sessions.looking import look
 from dspex_actors.sessions.session import Session
+from dspex_actors.sessions.snapshots import Snapshots
 from dspex_actors.store.port import Store
 
 if TYPE_CHECKING:
@@ -29,11 +31,13 @@ class Waker:
     """Used on the host's loop; what was read comes back there, through the host's inbox."""
 
     def __init__(
-        self, store: Store, programs: Programs, inbox: Inbox[Callable[[], None]], woken: Callable[[Found], None]
-    ) -> None:
+        self, store: Store, programs: Programs, inbox: Inbox[Callable[[], None]], woken: Callable[[Found], None],
+        snapshots: Snapshots,
+    ) -> None:  # fmt: skip
         self._store, self._programs = store, programs
         self._inbox = inbox
         self._woken = woken
+        self._snapshots = snapshots
         self._loop = asyncio.get_running_loop()
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         self._to_read, self._is_reading = list[Activation](), False
@@ -45,17 +49,22 @@ class Waker:
             self._is_reading = True
             self._loop.call_soon(self._read)
 
-    def recall(self, session: Session, wanted: Recall, done: Callable[[bytes | DspexError], None]) -> None:
+    def recall(self, activation: Activation, wanted: Recall, done: Callable[[Recalled], None]) -> None:
         """Read a recorded answer."""
-        self._threads.submit(self._recall, session, wanted, done)
+        self._threads.submit(self._recall, activation, wanted, done)
 
     def look(self, session: Session, wanted: Look, clock: Clock, done: Callable[[Event], None]) -> None:
-        """Read what a rewind goes back to; gives what happened."""
+        """Find out what a change needs; gives what happened."""
         self._threads.submit(self._look, session, wanted, clock, done)
 
+    def consider(self, session: Session) -> None:
+        """Something was committed: when it is time, have a snapshot made, which spares the next one who reads."""
+        self._snapshots.consider(session)
+
     def close(self) -> None:
-        """Read no more; what is being read is not waited for."""
+        """Read no more; what is being read is not waited for. Blocks until snapshots that are due are written."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self._snapshots.close()
 
     def _read(self) -> None:
         """Read a few of those that woke, the next few when these have begun: after a takeover many wake at once."""
@@ -72,10 +81,10 @@ class Waker:
             self._loop.call_soon(self._read)
         self._woken(found)
 
-    def _recall(self, session: Session, wanted: Recall, done: Callable[[bytes | DspexError], None]) -> None:
-        answer = recall(self._store, session, wanted)
-        self._inbox.put(partial(done, answer))
+    def _recall(self, activation: Activation, wanted: Recall, done: Callable[[Recalled], None]) -> None:
+        found = recall(self._store, activation, wanted)
+        self._inbox.put(partial(done, found))
 
     def _look(self, session: Session, wanted: Look, clock: Clock, done: Callable[[Event], None]) -> None:
-        found = read_past(self._store, clock, session, wanted)
+        found = look(self._store, self._programs, clock, session, wanted)
         self._inbox.put(partial(done, found))

@@ -1,7 +1,7 @@
 """The store: resources, journal and leases in one SQL database.
 
 Reading order: `port` (what it promises), `schema`, `fence` (the heart: how an entry is committed), `database`
-(transactions), `opening`, `sql`.
+(transactions; `sqlite` and `postgres` are the two kinds), `opening`, `sql`.
 """
 
 from __future__ import annotations

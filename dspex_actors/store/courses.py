@@ -9,7 +9,6 @@ from sqlalchemy import BigInteger, BindParameter, Connection, Dialect, and_, bin
 from dspex_actors.errors import NotFound
 from dspex_actors.resources.course import Course
 from dspex_actors.resources.journal import Entry, rewind_of
-from dspex_actors.resources.session import SessionRecord
 from dspex_actors.store.driver import run, text_of
 from dspex_actors.store.schema import journal, session
 
@@ -43,14 +42,7 @@ class Courses:
         course, seq = self.moment(connection, uid)
         if not 0 <= turn <= course.last:
             raise NotFound(f"There is no turn {turn}; the last one of this session is {course.last}.")
-        return self._read(connection, uid, course.conversation(turn, newest), seq - course.last)
-
-    def present(self, connection: Connection, record: SessionRecord, newest: int) -> Sequence[Entry]:
-        """The last `newest` turns of the present conversation. `record` is the session's row of this moment."""
-        others = record.seq - record.turns
-        # Where turns are all that there is, nothing was rewound: a statement less, when many sessions wake at once.
-        course = self.course(connection, record.uid) if others else Course(record.turns)
-        return self._read(connection, record.uid, course.conversation(course.at, newest), others)
+        return self.read(connection, uid, course.conversation(turn, newest), seq - course.last)
 
     def moment(self, connection: Connection, uid: str) -> tuple[Course, int]:
         """The course, and the number of the last entry at the same moment. Raises NotFound."""
@@ -61,9 +53,8 @@ class Courses:
         rewinds = [rewind_of(_entry(row[2:])) for row in rows if row[2] is not None]
         return Course(turns, rewinds), seq
 
-    def _read(
-        self, connection: Connection, uid: str, ranges: Sequence[tuple[int, int]], others: int
-    ) -> Sequence[Entry]:
+    def read(self, connection: Connection, uid: str, ranges: Sequence[tuple[int, int]], others: int) -> Sequence[Entry]:
+        """Turns by ranges of their numbers, in order; `others` entries of the session, at least, are no turns."""
         # An entry is at most as many numbers after its turn's own as there are `others`, which are no turns.
         asked = ((uid, first, last + others, first, last) for first, last in ranges)
         return [_entry(row) for each in asked for row in run(connection, self._turns, each)]

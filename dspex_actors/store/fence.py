@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
+from typing import TypeVar
 
 from sqlalchemy import (
     BigInteger,
@@ -18,7 +19,6 @@ from sqlalchemy import (
     String,
     column,
     func,
-    insert,
     literal_column,
     select,
     tuple_,
@@ -29,12 +29,14 @@ from sqlalchemy.sql.expression import ClauseElement
 
 from dspex_actors.errors import AlreadyExists, Internal
 from dspex_actors.resources.journal import Entry, Verdict
-from dspex_actors.store.driver import run, run_many, text_of
+from dspex_actors.store.driver import insert_rows, insert_text_of, run, text_of
 from dspex_actors.store.schema import journal, lease, session
+
+T = TypeVar("T")
 
 _TEXTS: dict[tuple[str, str, int], str] = {}
 CHUNK = 128
-"""Entries per statement: bounds the number of SQL texts, and of variables in one of them."""
+"""Entries per statement that writes: bounds the number of SQL texts, and of variables in one of them."""
 
 
 class Fence:
@@ -43,7 +45,7 @@ class Fence:
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
         self._integrity_error = dialect.loaded_dbapi.IntegrityError
-        self._insert = text_of(insert(journal), dialect)
+        self._insert = insert_text_of(journal, dialect)
 
     def commit(self, connection: Connection, entries: Sequence[Entry]) -> list[Verdict]:
         """Write what may be written, inside the caller's transaction; one verdict an entry, in order.
@@ -54,11 +56,14 @@ class Fence:
         """
         if len({entry.uid for entry in entries}) != len(entries):
             raise Internal("A group commit takes at most one entry a session; commit the second one after the first.")
+        # All leases before any session, and in key order, as takeovers lock them: nobody waits in a circle.
+        held = self._held(connection, entries) if entries else set()
         chunks = (entries[start : start + CHUNK] for start in range(0, len(entries), CHUNK))
-        return list(chain.from_iterable(self._commit_chunk(connection, chunk) for chunk in chunks))
+        return list(chain.from_iterable(self._commit_chunk(connection, chunk, held) for chunk in chunks))
 
-    def _commit_chunk(self, connection: Connection, entries: Sequence[Entry]) -> Iterator[Verdict]:
-        held = self._held(connection, entries)
+    def _commit_chunk(
+        self, connection: Connection, entries: Sequence[Entry], held: set[tuple[str, int]]
+    ) -> Iterator[Verdict]:
         fenced = [entry for entry in entries if (entry.unit, entry.epoch) in held]
         tenants = self._advance(connection, fenced) if fenced else {}
         self._write(connection, [_row(entry, tenants[entry.uid]) for entry in fenced if entry.uid in tenants])
@@ -72,9 +77,9 @@ class Fence:
 
     def _held(self, connection: Connection, entries: Sequence[Entry]) -> set[tuple[str, int]]:
         # Pairs, not units: a batch may hold one unit under two epochs.
-        padded = _padded(entries)
-        pairs = [value for entry in padded for value in (entry.unit, entry.epoch)]
-        return {(unit, epoch) for unit, epoch in run(connection, self._text(_lease_check, len(padded)), pairs)}
+        pairs = _padded(list({(entry.unit, entry.epoch): None for entry in entries}))
+        asked = [value for pair in pairs for value in pair]
+        return {(unit, epoch) for unit, epoch in run(connection, self._text(_lease_check, len(pairs)), asked)}
 
     def _advance(self, connection: Connection, entries: Sequence[Entry]) -> dict[str, str]:
         padded = _padded(entries)
@@ -91,13 +96,13 @@ class Fence:
         if not rows:
             return
         try:
-            run_many(connection, self._insert, rows)
+            insert_rows(connection, self._insert, rows)
         except self._integrity_error as fault:
             msg = "A turn of this batch was recorded before, under another number; commit the entries one by one."
             raise AlreadyExists(msg) from fault
 
 
-def _padded(entries: Sequence[Entry]) -> list[Entry]:
+def _padded(entries: Sequence[T]) -> list[T]:
     """Up to the next power of two by the last one again, which changes nothing: few sizes are few texts to build."""
     missing = (1 << (len(entries) - 1).bit_length()) - len(entries)
     return [*entries, *[entries[-1]] * missing]

@@ -16,7 +16,7 @@ from dspex_actors.errors import NotFound
 from dspex_actors.ids import body_hash, new_ulid, shard_of, unit_of_shard
 from dspex_actors.resources.journal import FORMAT_VERSION
 from dspex_actors.resources.session import ForkSpec, SessionRecord
-from dspex_actors.store import sessions
+from dspex_actors.store import sessions, snapshots
 from dspex_actors.store.courses import Courses
 from dspex_actors.store.journal import turn
 from dspex_actors.store.schema import journal
@@ -33,9 +33,11 @@ def create(
     made = replace(
         origin, uid=uid, id=spec.id if spec.id is not None else new_ulid().lower(), shard=shard,
         unit=unit_of_shard(shard), seq=seq + 1, turns=turns, created_at_us=now_us, origin_id=origin.id, origin_turn=at,
+        changed=0,
     )  # fmt: skip
     sessions.add(connection, made)
     _copy(connection, origin, made, seq)
+    snapshots.fork(connection, origin.uid, uid, made.tenant, seq)
     _mark(connection, origin, made)
     return made
 

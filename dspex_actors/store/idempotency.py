@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy import Connection, delete, insert, select
 
 from dspex_actors.errors import IdempotencyMismatch
+from dspex_actors.store.locks import hold
 from dspex_actors.store.port import Idempotency, Made
 from dspex_actors.store.schema import idempotency as table
 
@@ -48,6 +49,7 @@ def make_once(
     """
     if use is None:
         return Made(make())
+    hold(connection, "idempotency", use.tenant, use.principal, use.route, use.key)
     connection.execute(delete(table).where(table.c.at_us <= now_us - KEPT_US))
     found = connection.execute(select(table.c.body_hash, table.c.answer).where(_is(use))).first()
     if found is None:

@@ -9,7 +9,10 @@ from sqlalchemy import BigInteger, Connection, Select, String, cast, insert, sel
 
 from dspex_actors.errors import StoreUnavailable
 from dspex_actors.ids import new_ulid
+from dspex_actors.resources.snapshot import STATE_VERSION
 from dspex_actors.store.schema import meta
+
+_STATE_VERSION = "state_version_written"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,7 @@ def give(connection: Connection) -> None:
     """Write an identity into a store that has none."""
     if connection.scalar(_value("store_id")) is None:
         born = {"store_id": new_ulid(), "stream_key": secrets.token_hex(32), "term": "0"}
+        born[_STATE_VERSION] = str(STATE_VERSION)
         connection.execute(insert(meta), [{"key": key, "value": value} for key, value in born.items()])
 
 
@@ -51,6 +55,18 @@ def take_term(connection: Connection) -> int:
     if term is None:
         raise StoreUnavailable("The store has lost its term (table meta); restore it from a backup.")
     return int(term)
+
+
+def state_version(connection: Connection) -> int:
+    """The form in which hosts write states: the newest that all of them can read."""
+    return int(connection.scalar(_value(_STATE_VERSION)) or 1)
+
+
+def raise_state_version(connection: Connection, version: int) -> int:
+    """From now on every host reads `version`: write it. It never goes back; gives what holds then."""
+    number = cast(meta.c.value, BigInteger)
+    connection.execute(update(meta).where(meta.c.key == _STATE_VERSION, number < version).values(value=str(version)))
+    return state_version(connection)
 
 
 def _value(key: str) -> Select[str]:

@@ -43,6 +43,14 @@ def turn(connection: Connection, uid: str, number: int) -> Entry:
     return _entry(row)
 
 
+def entry(connection: Connection, uid: str, seq: int) -> Entry:
+    """By its number. Raises NotFound."""
+    row = connection.execute(_of(uid).where(journal.c.seq == seq)).first()
+    if row is None:
+        raise NotFound(f"The journal of this session has no entry {seq}; the session was deleted, or its past removed.")
+    return _entry(row)
+
+
 def by_turn_id(connection: Connection, uid: str, turn_id: str) -> Entry | None:
     """By the client's key."""
     row = connection.execute(_of(uid).where(journal.c.turn_id == turn_id)).first()
@@ -51,7 +59,9 @@ def by_turn_id(connection: Connection, uid: str, turn_id: str) -> Entry | None:
 
 def record_failure(connection: Connection, failed: FailedTurn) -> None:
     """Insert or replace; nothing where the session is gone."""
-    tenant = connection.scalar(select(session.c.tenant).where(session.c.uid == failed.uid))
+    # Not deleted meanwhile, or the row would stay for ever.
+    of_uid = select(session.c.tenant).where(session.c.uid == failed.uid).with_for_update(read=True, key_share=True)
+    tenant = connection.scalar(of_uid)
     if tenant is None:
         return
     key = (failed_turn.c.uid, failed_turn.c.turn_id, failed_turn.c.attempt)

@@ -9,11 +9,13 @@ from sqlalchemy.exc import IntegrityError
 
 from dspex_actors.errors import AlreadyExists
 from dspex_actors.resources.key import ApiKey
+from dspex_actors.store.locks import hold
 from dspex_actors.store.schema import api_key
 
 
 def put(connection: Connection, key: ApiKey) -> None:
     """Insert or replace by `id`. Raises AlreadyExists where another id has the same secret."""
+    hold(connection, "api_key", key.id)
     connection.execute(delete(api_key).where(api_key.c.id == key.id))
     try:
         connection.execute(insert(api_key).values(asdict(key)))

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import BigInteger, Connection, String, cast, delete, insert, literal, select, update
 
 from dspex_actors.ids import unit_of_session
+from dspex_actors.store import leases
 from dspex_actors.store.port import Lease
 from dspex_actors.store.schema import lease, meta, session
 
@@ -29,10 +30,8 @@ def hand_over(
     what became of it.
     """
     staying = list(staying)
-    held = {old.unit: old for old in _now(connection, [old.unit for old in seen], lock=True)}
-    won = {old.unit: old.host for old in seen if held.get(old.unit) == old}
-    for unit in sorted(won):
-        connection.execute(update(lease).where(lease.c.unit == unit).values(epoch=lease.c.epoch + 1, host=heir))
+    owners = {old.unit: old.host for old in seen}
+    won = {new.unit: owners[new.unit] for new in leases.take_over(connection, seen, heir)}
     for uid, unit in staying:
         if unit in won:
             _pin(connection, uid, unit, won[unit])
@@ -57,8 +56,10 @@ def move(connection: Connection, uid: str, seen: Lease, host: str | None) -> Lea
 
 def void(connection: Connection, lost: str) -> None:
     """Sessions that had leases of their own at a host that is gone are their shards' again."""
-    pinned = delete(lease).where(lease.c.host == lost, lease.c.unit.like("session:%")).returning(lease.c.unit)
-    _return(connection, list(connection.scalars(pinned)))
+    pinned = select(lease.c.unit).where(lease.c.host == lost, lease.c.unit.like("session:%")).order_by(lease.c.unit)
+    units = list(connection.scalars(pinned.with_for_update()))
+    if units:
+        _unpin(connection, units)
 
 
 def _pin(connection: Connection, uid: str, unit: str, host: str) -> None:
@@ -70,12 +71,7 @@ def _pin(connection: Connection, uid: str, unit: str, host: str) -> None:
 
 def _unpin(connection: Connection, units: Sequence[str]) -> None:
     connection.execute(delete(lease).where(lease.c.unit.in_(units)))
-    _return(connection, units)
-
-
-def _return(connection: Connection, units: Sequence[str]) -> None:
-    if units:
-        connection.execute(update(session).where(session.c.unit.in_(units)).values(unit=_SHARD))
+    connection.execute(update(session).where(session.c.unit.in_(units)).values(unit=_SHARD))
 
 
 def _now(connection: Connection, units: Sequence[str], *, lock: bool = False) -> list[Lease]:

@@ -12,8 +12,9 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from dspex_actors.resources.course import Course
 from dspex_actors.resources.journal import Entry, FailedTurn, Memory, Verdict
 from dspex_actors.resources.key import ApiKey
-from dspex_actors.resources.program import Program, ProgramSpec
+from dspex_actors.resources.program import Program, ProgramChange, ProgramSpec
 from dspex_actors.resources.session import ForkSpec, SessionRecord, SessionSpec
+from dspex_actors.resources.snapshot import Snapshot
 
 T = TypeVar("T")
 
@@ -104,6 +105,22 @@ class Store(Protocol):
         """The live version, or the one asked for. Raises NotFound."""
         ...
 
+    def program_versions(self, tenant: str, name: str, page: Page) -> Listing[Program]:
+        """A program's versions. Raises NotFound."""
+        ...
+
+    def change_program(
+        self, tenant: str, name: str, change: ProgramChange, if_match: str | None = None,
+        idempotency: Idempotency | None = None,
+    ) -> Made[Program]:  # fmt: skip
+        """Insert a new version: the live one, changed; the live one stays live. Raises NotFound, PreconditionFailed,
+        IdempotencyMismatch."""
+        ...
+
+    def promote_program(self, tenant: str, name: str, version: int, if_match: str | None = None) -> Program:
+        """Let a version be the live one. Raises NotFound, PreconditionFailed."""
+        ...
+
     def load_program(self, uid: str) -> Program:
         """By uid, for a host. Raises NotFound."""
         ...
@@ -154,9 +171,29 @@ class Store(Protocol):
         """
         ...
 
-    def memory(self, record: SessionRecord, recent: int) -> Memory:
-        """What an activation needs, with the last `recent` turns of the conversation; `record` is the session's row of
-        this moment."""
+    def memory(self, uid: str, at_most: int) -> Memory:
+        """What an activation needs: the newest snapshot up to an entry, what came after it (the first part of very
+        much), failed attempts."""
+        ...
+
+    def tail(self, uid: str, after_seq: int) -> Sequence[Entry]:
+        """The journal after `after_seq`, in order: as much as is read at once."""
+        ...
+
+    def read_turns(self, uid: str, ranges: Sequence[tuple[int, int]], others: int) -> Sequence[Entry]:
+        """Turns by ranges of their numbers, in order; `others` says how many entries are no turns, or more."""
+        ...
+
+    def put_snapshots(self, made: Sequence[Snapshot]) -> None:
+        """Insert snapshots, but none of a session that is gone; the last two of each are kept."""
+        ...
+
+    def state_version(self) -> int:
+        """The form in which states are written: one that every host reads."""
+        ...
+
+    def raise_state_version(self, version: int) -> int:
+        """Say that every host reads `version`. It only rises; gives what holds then."""
         ...
 
     def course(self, uid: str) -> Course:
@@ -169,6 +206,10 @@ class Store(Protocol):
 
     def entries(self, uid: str, after_seq: int = 0) -> Sequence[Entry]:
         """The journal after `after_seq`, in order."""
+        ...
+
+    def entry(self, uid: str, seq: int) -> Entry:
+        """By its number. Raises NotFound."""
         ...
 
     def turns(self, uid: str, page: Page) -> Listing[Entry]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Index,
@@ -17,11 +18,13 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Text,
     UniqueConstraint,
     text,
+    true,
 )
 
-REVISION = "0003"
+REVISION = "0005"
 """The newest migration. Revisions are numbers, so that a newer schema is recognised without its migrations."""
 
 metadata = MetaData()
@@ -54,6 +57,7 @@ program = Table(
     Column("version", Integer, nullable=False),
     Column("spec", JSON, nullable=False),
     Column("created_at_us", BigInteger, nullable=False),
+    Column("live", Boolean, nullable=False, server_default=true()),
     UniqueConstraint("tenant", "name", "version", name="program_version"),
 )
 
@@ -75,6 +79,9 @@ session = Table(
     Column("origin_id", String),
     Column("origin_turn", BigInteger),
     Column("on_busy", String, nullable=False, server_default="enqueue"),
+    Column("version_policy", String, nullable=False, server_default="pin"),
+    Column("variables", Text),
+    Column("changed", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("tenant", "id", name="session_id"),
     Index("session_created", "tenant", "created_at_us", "uid"),
     Index("session_program", "program_uid"),
@@ -106,6 +113,21 @@ Index(
     journal.c.seq,
     sqlite_where=text("kind = 'rewind'"),
     postgresql_where=text("kind = 'rewind'"),
+)
+
+# Written beside the journal and never changed: each is what the entries up to `seq` add up to. No key to the session's
+# row: that is locked when one is written, so that a deleted session leaves none behind.
+snapshot = Table(
+    "snapshot",
+    metadata,
+    Column("uid", String, primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("tenant", String, nullable=False),
+    Column("state_version", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("turn_ids", LargeBinary, nullable=False),
+    Column("checksum", LargeBinary, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
 )
 
 failed_turn = Table(

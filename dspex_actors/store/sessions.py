@@ -11,16 +11,19 @@ from sqlalchemy.exc import IntegrityError
 from dspex_actors.errors import AlreadyExists, InvalidRequest, NotFound
 from dspex_actors.ids import check_name, new_ulid, shard_of, unit_of_session, unit_of_shard
 from dspex_actors.resources.session import SessionRecord, SessionSpec
+from dspex_actors.resources.variables import Own, checked, merged
 from dspex_actors.store import programs
 from dspex_actors.store.paging import by_creation, listing
 from dspex_actors.store.port import Listing, Page
-from dspex_actors.store.schema import failed_turn, idempotency, journal, lease, session
+from dspex_actors.store.schema import failed_turn, idempotency, journal, lease, session, snapshot
 
 
 def create(connection: Connection, tenant: str, spec: SessionSpec, now_us: int) -> SessionRecord:
     """Insert a session bound to its program's version. Raises NotFound, AlreadyExists, InvalidRequest."""
     name, version = parse_program(spec.program)
     bound = programs.find(connection, tenant, name, version, lock=True)
+    own = Own(spec.declare, checked({**bound.spec.variables, **spec.declare}, spec.variables))
+    merged({}, own.values)
     uid = new_ulid()
     shard = shard_of(tenant, uid)
     made = SessionRecord(
@@ -37,6 +40,8 @@ def create(connection: Connection, tenant: str, spec: SessionSpec, now_us: int) 
         turns=0,
         created_at_us=now_us,
         on_busy=spec.on_busy,
+        version_policy=spec.version_policy,
+        variables=own.dump(),
     )
     add(connection, made)
     return made
@@ -76,7 +81,7 @@ def remove(connection: Connection, tenant: str, session_id: str) -> str:
     uid = connection.scalar(delete(session).where(*of_id).returning(session.c.uid))
     if uid is None:
         raise NotFound(f"There is no session {session_id!r}; list the sessions to see their ids.")
-    for table in (journal, failed_turn, idempotency):
+    for table in (journal, snapshot, failed_turn, idempotency):
         connection.execute(delete(table).where(table.c.uid == uid))
     connection.execute(delete(lease).where(lease.c.unit == unit_of_session(str(uid))))
     return str(uid)

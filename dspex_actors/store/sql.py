@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sqlalchemy import Connection
+
 from dspex_actors.clock import Clock
 from dspex_actors.resources.course import Course
 from dspex_actors.resources.journal import Entry, FailedTurn, Memory, Verdict
 from dspex_actors.resources.key import ApiKey
-from dspex_actors.resources.program import Program, ProgramSpec
+from dspex_actors.resources.program import Program, ProgramChange, ProgramSpec
 from dspex_actors.resources.session import ForkSpec, SessionRecord, SessionSpec
-from dspex_actors.store import forks, identity, journal, keys, leases, pins, programs, sessions
+from dspex_actors.resources.snapshot import Snapshot
+from dspex_actors.store import bindings, forks, identity, journal, keys, leases, pins, programs, sessions, snapshots
 from dspex_actors.store.courses import Courses
 from dspex_actors.store.database import Database
 from dspex_actors.store.fence import Fence
@@ -26,8 +29,8 @@ WARM_READERS = 2
 class SqlStore:
     """`Store` over SQLAlchemy; `open_store` makes one. Thread-safe.
 
-    A call that returns has been written to disk (`synchronous=FULL`); one that raises has changed nothing, except that
-    after StoreUnavailable a write may have happened whole.
+    A call that returns has been written to disk (SQLite: `synchronous=FULL`; PostgreSQL: what `synchronous_commit` says
+    there); one that raises has changed nothing, except that after StoreUnavailable a write may have happened whole.
     """
 
     def __init__(self, database: Database, clock: Clock, born: Identity) -> None:
@@ -35,9 +38,9 @@ class SqlStore:
         self.stream_key = born.stream_key
         self._database = database
         self._clock = clock
-        self._fence = Fence(database.writer.dialect)
-        self._courses = Courses(database.writer.dialect)
-        self._memories = Memories(database.writer.dialect, self._courses)
+        self._fence = Fence(database.dialect)
+        self._courses = Courses(database.dialect)
+        self._memories = Memories(database.dialect)
 
     def close(self) -> None:
         """Close every connection; a store in memory is gone then."""
@@ -85,6 +88,32 @@ class SqlStore:
         """The live version, or the one asked for. Raises NotFound."""
         with self._database.read() as connection:
             return programs.find(connection, tenant, name, version)
+
+    def program_versions(self, tenant: str, name: str, page: Page) -> Listing[Program]:
+        """A program's versions. Raises NotFound, InvalidRequest."""
+        with self._database.read() as connection:
+            return programs.versions(connection, tenant, name, page)
+
+    def change_program(
+        self, tenant: str, name: str, change: ProgramChange, if_match: str | None = None,
+        idempotency: Idempotency | None = None,
+    ) -> Made[Program]:  # fmt: skip
+        """Insert a new version. Raises NotFound, PreconditionFailed, IdempotencyMismatch."""
+        now_us = self._clock.now_us()
+        with self._database.write() as connection:
+            return make_once(
+                connection,
+                now_us,
+                idempotency,
+                lambda: programs.change(connection, tenant, name, change, if_match, now_us),
+                programs.dump,
+                programs.parse,
+            )
+
+    def promote_program(self, tenant: str, name: str, version: int, if_match: str | None = None) -> Program:
+        """Let a version be the live one. Raises NotFound, PreconditionFailed."""
+        with self._database.write() as connection:
+            return programs.promote(connection, tenant, name, version, if_match)
 
     def load_program(self, uid: str) -> Program:
         """By uid. Raises NotFound."""
@@ -163,12 +192,39 @@ class SqlStore:
         if not entries:
             return []
         with self._database.write() as connection:
-            return self._fence.commit(connection, entries)
+            verdicts = self._fence.commit(connection, entries)
+            bindings.settle(connection, entries, verdicts)
+            return verdicts
 
-    def memory(self, record: SessionRecord, recent: int) -> Memory:
+    def memory(self, uid: str, at_most: int) -> Memory:
         """What an activation needs of the past."""
         with self._database.read() as connection:
-            return self._memories.of(connection, record, recent)
+            return self._memories.of(connection, uid, at_most)
+
+    def tail(self, uid: str, after_seq: int) -> Sequence[Entry]:
+        """The journal after `after_seq`, in order: the first 5,000 entries of it."""
+        with self._database.read() as connection:
+            return self._memories.tail(connection, uid, after_seq)
+
+    def read_turns(self, uid: str, ranges: Sequence[tuple[int, int]], others: int) -> Sequence[Entry]:
+        """Turns by ranges of their numbers, in order."""
+        with self._database.read() as connection:
+            return self._courses.read(connection, uid, ranges, others)
+
+    def put_snapshots(self, made: Sequence[Snapshot]) -> None:
+        """Insert snapshots of sessions that are there."""
+        with self._database.write() as connection:
+            snapshots.put(connection, made)
+
+    def state_version(self) -> int:
+        """The form in which states are written."""
+        with self._database.read() as connection:
+            return identity.state_version(connection)
+
+    def raise_state_version(self, version: int) -> int:
+        """Let a newer form be written from now on; gives what holds then."""
+        with self._database.write() as connection:
+            return identity.raise_state_version(connection, version)
 
     def course(self, uid: str) -> Course:
         """Which turn came after which. Raises NotFound."""
@@ -184,6 +240,11 @@ class SqlStore:
         """The journal after `after_seq`, in order."""
         with self._database.read() as connection:
             return journal.after(connection, uid, after_seq)
+
+    def entry(self, uid: str, seq: int) -> Entry:
+        """By its number. Raises NotFound."""
+        with self._database.read() as connection:
+            return journal.entry(connection, uid, seq)
 
     def turns(self, uid: str, page: Page) -> Listing[Entry]:
         """Entries of kind `turn`, oldest first whatever the page says; the cursor is a turn number."""
@@ -228,14 +289,17 @@ class SqlStore:
 
     def inherit(self, lost: str, heir: str) -> list[Lease]:
         """Move all leases of a host that is gone for good; gives what the heir holds."""
-        with self._database.write() as connection:
+
+        def work(connection: Connection) -> list[Lease]:
             pins.void(connection, lost)
             return leases.inherit(connection, lost, heir)
 
+        return self._database.takeover({lost} - {heir}, work)
+
     def take_over(self, seen: Sequence[Lease], host: str) -> list[Lease]:
         """Compare-and-set each lease from the epoch seen to the next; gives those that were won, in key order."""
-        with self._database.write() as connection:
-            return leases.take_over(connection, seen, host)
+        suspects = {old.host for old in seen} - {host}
+        return self._database.takeover(suspects, lambda connection: leases.take_over(connection, seen, host))
 
     def hand_over(self, seen: Sequence[Lease], heir: str, staying: Sequence[tuple[str, str]]) -> list[Lease]:
         """Move units that their owner gives away; gives their leases, and those of the sessions that stay."""

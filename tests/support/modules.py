@@ -28,3 +28,16 @@ class Raise(dspy.Module):  # type: ignore[misc]
         if question != "please":
             raise ValueError("a secret of the user's")
         return dspy.Prediction(answer="thanks")
+
+
+class Greedy(dspy.Module):  # type: ignore[misc]
+    """Async: keeps the event loop when asked to."""
+
+    async def aforward(self, question: str) -> dspy.Prediction:
+        """Answers; or spins; or waits for a second and a half as an async program must not, nine times."""
+        while question == "spin":
+            pass
+        if question == "block":
+            for _ in range(9):
+                threading.Event().wait(1.5)
+        return dspy.Prediction(answer=f"heard {question}")

@@ -103,3 +103,21 @@ def test_the_server_tells_about_itself(server: Served) -> None:
             return (await client.tree())["status"], (await client.info())["mock"], await client.ready()
 
     assert asyncio.run(scenario()) == ("ready", True, True)
+
+
+def test_variables_versions_and_bindings(server: Served) -> None:
+    """As the synchronous client has them."""
+
+    async def scenario() -> None:
+        async with dx.AsyncClient(server.url, api_key=server.key) as client:
+            await client.programs.create("atutor", "question -> answer", variables={"level": {"type": "int"}})
+            session = client.session((await client.sessions.create("atutor", variables={"level": 2}))["id"])
+            seq = (await session.set_variable("level", 3))["seq"]
+            await session.set_variables({}, if_match=seq)
+            assert (await session.variables())["variables"]["level"]["value"] == 2
+            version = (await client.programs.update("atutor", lm="mock"))["version"]
+            assert [one["version"] async for one in client.programs.versions("atutor")] == [2, 1]
+            await client.programs.promote("atutor", version)
+            assert (await client.sessions.update(session.id, program="atutor"))["version"] == version
+
+    asyncio.run(scenario())

@@ -185,3 +185,21 @@ def test_where_nothing_listens_the_error_says_so() -> None:
         assert client.ready() is False
         with pytest.raises(dx.Unreachable, match=f"No server answers at {url}"):
             client.info()
+
+
+def test_variables_versions_and_bindings(client: Client) -> None:
+    """Declared, set, refused, changed by somebody else; a version made, tried, promoted."""
+    client.programs.create("tutor", "question -> answer", variables={"level": {"type": "int", "default": 1}})
+    made = client.sessions.create("tutor", variables={"level": 2}, declare={"own": {"type": "json"}})
+    session = client.session(made["id"])
+    seq = session.set_variable("level", 3, if_match=0)["seq"]
+    with pytest.raises(dx.PreconditionFailed):
+        session.set_variables({"own": [1]}, if_match=0)
+    assert session.set_variables({"own": [1]}, if_match=seq, idempotency_key="k")["values"] == {"own": [1]}
+    assert {name: each["value"] for name, each in session.variables()["variables"].items()} == {"level": 2, "own": [1]}
+    version = client.programs.update("tutor", instructions="Go.", if_match="1-1")["version"]
+    assert [one["version"] for one in client.programs.versions("tutor")] == [2, 1]
+    assert client.programs.promote("tutor", version)["live"] is True
+    assert client.sessions.update(session.id, program="tutor", if_match=made["changed"])["version"] == version
+    with pytest.raises(dx.PreconditionFailed):
+        client.sessions.update(session.id, lm="mock", if_match=0)

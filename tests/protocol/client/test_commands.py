@@ -135,3 +135,24 @@ def test_a_wrong_key_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("DSPEX_API_KEY", "hush")
     result = dspex("session", "ls")
     assert (result.exit_code, "hush" in result.output, "not known" in result.stderr) == (1, False, True)
+
+
+def test_variables_and_versions_on_the_command_line(client: Client) -> None:
+    """Set and shown; a version is made, promoted, and a session bound to it."""
+    client.programs.create(
+        "ctutor", "question -> answer", variables={"level": {"type": "int"}, "tone": {"type": "json"}}
+    )
+    session = client.sessions.create("ctutor")["id"]
+    assert "level" in dspex("session", "set", session, "level:=4", "tone=kind").stdout
+    assert dspex("session", "get", session, "tone").stdout == '"kind"\n'
+    assert "4" in dspex("session", "get", session).stdout
+    assert json_of(dspex("session", "get", session, "level", "--json"))["value"] == 4
+    for refused in (("set", session, "level=x"), ("get", session, "pace"), ("set", session, "pace=1")):
+        assert dspex("session", *refused).exit_code == 1
+    assert "Made version 2" in dspex("program", "update", "ctutor", "instructions=Go.").stdout
+    assert "Version 2 of ctutor is live." in dspex("program", "promote", "ctutor", "2").stdout
+    assert [one["live"] for one in json_of(dspex("program", "versions", "ctutor", "--json"))] == [True, False]
+    assert json_of(dspex("session", "update", session, "--live", "--json"))["version"] == 2
+    found = json_of(dspex("session", "update", session, "--version", "1", "--version-policy", "follow", "--json"))
+    assert (found["version"], found["version_policy"]) == (1, "follow")
+    assert dspex("session", "update", session, "--version", "1", "--live").exit_code == 2

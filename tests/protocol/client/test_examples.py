@@ -67,3 +67,14 @@ def test_the_client_example_without_a_server_ends_in_a_sentence() -> None:
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
     assert (done.returncode, "Traceback" in done.stderr) == (1, False)
     assert done.stderr
+
+
+def test_the_variables_example_sets_and_brings_back() -> None:
+    """And ends on the version that was promoted."""
+    assert printed("variables.py") == [
+        "now: {'level': 4, 'tone': 'strict'}",
+        "refused: level must be from 1 to 5, not 9.",
+        "after turn 1: {'level': 3, 'tone': 'kind'}",
+        "after turn 2: {'level': 4, 'tone': 'strict'}",
+        "versions: [1, 1, 2]",
+    ]

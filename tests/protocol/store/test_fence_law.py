@@ -13,6 +13,7 @@ from dspex_actors.resources.journal import Entry, Verdict
 from dspex_actors.resources.session import SessionRecord
 from dspex_actors.store import Lease, SqlStore, open_store
 from tests.protocol.store.making import lease_of, make_session, turn_of
+from tests.support.postgres import PostgresServer
 
 STEPS = st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from(["take", "read", "commit", "repeat"])), max_size=40)
 
@@ -28,10 +29,10 @@ class Owner:
     made: int = 0
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[SqlStore]:
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def shared(request: pytest.FixtureRequest) -> Iterator[SqlStore]:
     """One store for every example; each has a session of its own."""
-    opened = open_store("sqlite://")
+    opened = open_store("sqlite://" if request.param == "sqlite" else _in_postgres(request))
     yield opened
     opened.close()
 
@@ -51,6 +52,11 @@ def test_two_owners_never_break_a_journal(shared: SqlStore, steps: list[tuple[st
     assert {entry.seq: entry.turn_id for entry in entries} == acknowledged
     assert [entry.seq for entry in entries] == list(range(1, len(entries) + 1))
     assert shared.load_session(session.uid).seq == len(entries)
+
+
+def _in_postgres(request: pytest.FixtureRequest) -> str:
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.url_of(server.create_database(request.getfixturevalue("template")))
 
 
 def _act(store: SqlStore, session: SessionRecord, owner: Owner, step: str) -> Entry | None:

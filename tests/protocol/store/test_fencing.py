@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from threading import Event
-
 import pytest
 
 from dspex_actors.errors import StoreUnavailable
 from dspex_actors.resources.journal import Verdict
 from dspex_actors.resources.session import SessionRecord
-from dspex_actors.store import SqlStore, Store, open_store
+from dspex_actors.store import SqlStore, Store
 from tests.protocol.store.making import TENANT, lease_of, make_session, turn_of
-from tests.protocol.store.tracing import trace
 
 
 def test_a_commit_under_a_stale_epoch_never_lands(store: Store) -> None:
@@ -113,54 +109,8 @@ def test_a_lost_answer_is_the_new_owners_to_resolve(store: Store) -> None:
     assert store.turn_by_id(session.uid, "turn-1") is not None
 
 
-def test_a_takeover_that_wins_the_lock_beats_the_commit_waiting_behind_it(file_store: SqlStore, url: str) -> None:
-    """Two connections and SQLite's real lock: the committer sees the epoch as it is after its wait."""
-    session = make_session(file_store)
-    rival = open_store(url)
-    asked = Event()
-    with ThreadPoolExecutor(1) as pool:
-        with rival._database.write() as connection:
-            trace(file_store, lambda _statement: asked.set())
-            waiting = pool.submit(file_store.commit, [turn_of(session, 1)])
-            assert asked.wait(10)
-            connection.exec_driver_sql("UPDATE lease SET epoch = epoch + 1, host = 'b'")
-            assert not waiting.done()
-        assert waiting.result(10) == [Verdict.MOVED]
-    rival.close()
-    assert file_store.entries(session.uid) == []
-
-
-def test_a_commit_that_wins_the_lock_is_seen_by_the_takeover_waiting_behind_it(file_store: SqlStore, url: str) -> None:
-    """The new owner's first read has the entry."""
-    session = make_session(file_store)
-    rival, asked = open_store(url), Event()
-    seen = [lease_of(file_store, session)]
-    with ThreadPoolExecutor(1) as pool:
-        with file_store._database.write() as connection:
-            file_store._fence.commit(connection, [turn_of(session, 1)])
-            trace(rival, lambda _statement: asked.set())
-            waiting = pool.submit(rival.take_over, seen, "host-b")
-            assert asked.wait(10)
-            assert not waiting.done()
-        assert [lease.epoch for lease in waiting.result(10)] == [2]
-    assert [entry.turn_id for entry in rival.entries(session.uid)] == ["turn-1"]
-    rival.close()
-
-
-def test_every_write_begins_immediately(file_store: SqlStore) -> None:
-    """No transaction is deferred: BEGIN IMMEDIATE is the first statement of each write, and the only BEGIN."""
-    session = make_session(file_store)
-    sent: list[str] = []
-    trace(file_store, sent.append)
-    for seq in (1, 2):
-        file_store.commit([turn_of(session, seq)])
-    file_store.take_over(file_store.leases(), "host-b")
-    bounds = [statement.strip() for statement in sent if statement.startswith(("BEGIN", "COMMIT"))]
-    assert bounds == ["BEGIN IMMEDIATE", "COMMIT"] * 3
-    assert sent[0].startswith("BEGIN")
-
-
-def test_a_connection_that_reads_cannot_write(file_store: SqlStore) -> None:
-    """So no write escapes the immediate transactions."""
-    with pytest.raises(StoreUnavailable, match="readonly"), file_store._database.read() as connection:
-        connection.exec_driver_sql("UPDATE lease SET epoch = 9")
+def test_a_connection_that_reads_cannot_write(shared_store: SqlStore) -> None:
+    """So no write escapes the transactions that are made for writing."""
+    statement = "UPDATE lease SET epoch = 9"
+    with pytest.raises(StoreUnavailable, match=r"read-?only"), shared_store._database.read() as connection:
+        connection.exec_driver_sql(statement)

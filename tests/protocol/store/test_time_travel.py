@@ -13,7 +13,9 @@ from dspex_actors.clock import ManualClock
 from dspex_actors.errors import AlreadyExists, IdempotencyMismatch, NotFound
 from dspex_actors.resources.journal import Entry, Verdict
 from dspex_actors.resources.session import ForkSpec, SessionRecord, SessionSpec
-from dspex_actors.sessions.state import State, exchange, remembered, replay
+from dspex_actors.sessions.reading import recollect
+from dspex_actors.sessions.state import State, exchange, replay
+from dspex_actors.sessions.turn_ids import TurnIds
 from dspex_actors.store import Idempotency, SqlStore, Store
 from tests.protocol.store.making import TENANT, make_session, turn_of
 from tests.support.time_travel import STEPS, TURN, Law
@@ -44,8 +46,7 @@ def live(store: Store, steps: list[int], name: str | None = None) -> tuple[Sessi
 
 def woken(store: Store, uid: str, window: int) -> State:
     """The state as a host wakes it."""
-    record = store.load_session(uid)
-    return remembered(record, store.memory(record, window), window)
+    return recollect(store, store.load_session(uid), window).state(window)
 
 
 def shown(state: State) -> list[int]:
@@ -97,7 +98,7 @@ def test_a_fork_at_a_turn_is_the_session_as_it_was_after_that_turn(store: Store)
             assert copied[:-1] == [replace(entry, uid=fork.uid, turn_id=None) for entry in past]
             assert (copied[-1].kind, fork.turns, fork.origin_id, fork.origin_turn) == ("fork", turn, session.id, turn)
             state = woken(store, fork.uid, 3)
-            assert state == replace(replay(past, 3), seq=fork.seq, turn_ids=set()) == replay(copied, 3)
+            assert state == replace(replay(past, 3), seq=fork.seq, turn_ids=TurnIds()) == replay(copied, 3)
             assert shown(state) == law.after[turn][-3:]
 
     law_holds()
@@ -188,11 +189,24 @@ def test_what_is_not_there_has_no_course(store: Store) -> None:
 
 
 @pytest.mark.parametrize("statement", ["_course", "_turns"])
-def test_a_course_and_a_conversation_read_no_other_turns(file_store: SqlStore, statement: str) -> None:
+def test_a_course_and_a_conversation_read_no_other_turns(sqlite_store: SqlStore, statement: str) -> None:
     """The rewinds by their index, the turns by a range of the key: SQLite says so."""
-    text = getattr(file_store._courses, statement)
-    with file_store._database.read() as connection:
+    text = getattr(sqlite_store._courses, statement)
+    with sqlite_store._database.read() as connection:
         values = ("u", *(1 for _ in range(text.count("?") - 1)))
         plan = str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values).all())
     assert ("journal_rewind (uid=?)" if statement == "_course" else "(uid=? AND seq>? AND seq<?)") in plan
     assert "SCAN" not in plan
+
+
+@pytest.mark.parametrize(("statement", "index"), [("_course", "journal_rewind"), ("_turns", "journal_pkey")])
+def test_postgresql_reads_no_other_turns_either(postgres_store: SqlStore, statement: str, index: str) -> None:
+    """The same indexes; a table of a few rows would be read whole otherwise."""
+    text = getattr(postgres_store._courses, statement)
+    with postgres_store._database.read() as connection:
+        connection.exec_driver_sql("SET enable_seqscan = off; SET enable_bitmapscan = off")
+        values = ("u", *(1 for _ in range(text.count("%s") - 1)))
+        plan = str(connection.exec_driver_sql(f"EXPLAIN {text}", values).all())
+        connection.invalidate()
+    assert f"using {index}" in plan
+    assert "Seq Scan" not in plan

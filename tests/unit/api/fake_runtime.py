@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import orjson
 
-from dspex_actors.errors import AlreadyExists, IdempotencyMismatch, InUse, InvalidRequest, NotFound, Unauthenticated
+from dspex_actors.errors import (
+    AlreadyExists,
+    IdempotencyMismatch,
+    InUse,
+    InvalidRequest,
+    NotFound,
+    PreconditionFailed,
+    Unauthenticated,
+)
 from dspex_actors.resources.key import Principal
-from dspex_actors.resources.program import Program, ProgramSpec
-from dspex_actors.resources.session import ForkSpec, SessionSpec
+from dspex_actors.resources.program import Program, ProgramChange, ProgramSpec
+from dspex_actors.resources.session import ForkSpec, SessionChange, SessionSpec
 from dspex_actors.resources.turn import TurnAnswer, TurnEvent, TurnRequest, rewind_request
 from dspex_actors.store.port import Idempotency, Listing, Made, Page
 
@@ -100,6 +109,34 @@ class FakeRuntime:
         """By name."""
         return _found(self.programs, name)
 
+    async def program_versions(self, tenant: str, name: str, page: Page) -> Listing[Program]:
+        """The one there is, or two."""
+        found = _found(self.programs, name)
+        return _page([replace(found, version=number) for number in range(1, found.newest + 1)], page)
+
+    async def change_program(
+        self, tenant: str, name: str, change: ProgramChange, if_match: str | None, idempotency: Idempotency | None
+    ) -> Made[Program]:
+        """Another number."""
+        if before := self._before(idempotency):
+            return Made(before, replayed=True)
+        found = _found(self.programs, name)
+        if if_match not in (None, found.etag):
+            raise PreconditionFailed("It was changed. Read it again.")
+        self.programs[name] = replace(found, newest=found.newest + 1)
+        made = replace(found, version=found.newest + 1, newest=found.newest + 1, live=False, spec=change.of(found.spec))
+        return self._once(idempotency, made)
+
+    async def promote_program(self, tenant: str, name: str, version: int, if_match: str | None) -> Program:
+        """The number is another."""
+        found = _found(self.programs, name)
+        if version > found.newest:
+            raise NotFound("There is no such version.")
+        if if_match not in (None, found.etag):
+            raise PreconditionFailed("It was changed. Read it again.")
+        self.programs[name] = replace(found, version=version)
+        return self.programs[name]
+
     async def delete_program(self, tenant: str, name: str) -> None:
         """Unless a session uses it."""
         _found(self.programs, name)
@@ -125,6 +162,9 @@ class FakeRuntime:
             "turns": 0,
             "restarts": 0,
             "on_busy": spec.on_busy,
+            "version_policy": spec.version_policy,
+            "changed": 0,
+            "variables": {},
         }
         self.sessions[session_id], self.turns_of[session_id] = shown, []
         return self._once(idempotency, shown)
@@ -152,6 +192,22 @@ class FakeRuntime:
     async def get_session(self, tenant: str, session_id: str) -> dict[str, Any]:
         """By id."""
         return _found(self.sessions, session_id)
+
+    async def variables(self, tenant: str, session_id: str) -> dict[str, Any]:
+        """What was set."""
+        session = _found(self.sessions, session_id)
+        return {"session": session_id, "variables": session["variables"], "seq": session["changed"]}
+
+    async def change_session(
+        self, tenant: str, session_id: str, change: SessionChange, if_match: int | None, key: str | None,
+        timeout_s: float = 60.0,
+    ) -> Made[dict[str, Any]]:  # fmt: skip
+        """What is named is another."""
+        session = _found(self.sessions, session_id)
+        if if_match not in (None, session["changed"]):
+            raise PreconditionFailed("It was changed. Read it again.")
+        session.update({**change.asked(), "program": session["program"]}, changed=session["changed"] + 1)
+        return Made(session)
 
     async def restart_session(self, tenant: str, session_id: str) -> dict[str, Any]:
         """Counts."""
@@ -192,10 +248,21 @@ class FakeRuntime:
                 raise NotFound("There is no such turn.")
             moved = {"session": session_id, "turn_id": turn.turn_id, "to_turn": to_turn, "next_turn": len(turns) + 1}
             return TurnAnswer(orjson.dumps(moved))
+        if turn.kind == "variable":
+            return self._set(session_id, turn, inputs)
         turns.append({"turn": len(turns) + 1, "turn_id": turn.turn_id, "status": "completed", "inputs": inputs})
         self.sessions[session_id]["turns"] = len(turns)
         turns[-1]["outputs"] = inputs
         return TurnAnswer(orjson.dumps(turns[-1]))
+
+    def _set(self, session_id: str, turn: TurnRequest, inputs: dict[str, Any]) -> TurnAnswer:
+        session = self.sessions[session_id]
+        if inputs["if_match"] not in (None, session["changed"]):
+            raise PreconditionFailed("They were changed. Read them again.")
+        session["changed"] += 1
+        session["variables"] = {**({} if inputs["replace"] else session["variables"]), **inputs["values"]}
+        done = {"session": session_id, "turn_id": turn.turn_id, "values": inputs["values"], "seq": session["changed"]}
+        return TurnAnswer(orjson.dumps(done))
 
     async def _wait(self) -> None:
         self.started.set()

@@ -40,6 +40,19 @@ def test_the_environment_carries_marker_and_settings_but_not_the_admin_key(
     assert Settings().plain() == settings.plain()
 
 
+@pytest.mark.parametrize("form", ["ann:p%40ss@db/x", "ann@db/x?password=p%40ss"])
+def test_the_stores_password_travels_as_a_variable_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """Never in the settings that Ray is handed, nor in what a log shows of them."""
+    monkeypatch.setattr(os, "environ", {})
+    settings = Settings(home=tmp_path, store_url=f"postgresql://{form}")
+    assert "ss" not in f"{settings.plain()}{settings.environment()}{settings!r}".replace("password", "")
+    adopt(instance_environment(settings, Home(tmp_path), Instance("ab", 7)))
+    assert (os.environ["DSPEX_STORE_URL"], os.environ["DSPEX_STORE_PASSWORD"]) == ("postgresql://ann@db/x", "p@ss")
+    assert Settings(**settings.plain()).database_url == "postgresql://ann@db/x?password=p%40ss"
+
+
 def test_ray_asks_for_a_token_that_only_this_user_can_read_and_no_start_shares(tmp_path: Path) -> None:
     """Another user of the machine can reach loopback too."""
     seen = set()

@@ -11,7 +11,7 @@ import pytest
 from dspex_actors.config import Settings
 from tests.unit.cli_commands.running import dspex, json_of
 
-SECRETS = {"api_key", "lm_api_key"}
+SECRETS = {"api_key", "lm_api_key", "store_password"}
 
 
 def test_a_flag_beats_a_variable_beats_the_file_beats_the_default(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -168,3 +168,29 @@ def test_fields_with_names_of_ours_go_into_inputs() -> None:
             return str(reply.outputs.answer)
 
     assert "soon" in asyncio.run(main())
+
+
+TUTOR = {"signature": "question -> answer", "variables": {"level": {"type": "int", "default": 1}}}
+
+
+def test_a_session_has_variables_and_follows_its_program() -> None:
+    """Set, refused, brought back; a new version runs when it is promoted."""
+
+    async def main() -> None:
+        async with dx.local(programs={"tutor": TUTOR}) as runtime:
+            session = await runtime.open("tutor", variables={"level": 2}, declare={"own": {"type": "bool"}})
+            await session.predict(question="one")
+            assert (await session.set(level=3, own=True, idempotency_key="k"))["values"] == {"level": 3, "own": True}
+            with pytest.raises(dx.InvalidRequest, match="level must be a whole number"):
+                await session.set(level="x")
+            with pytest.raises(dx.InvalidRequest, match="values that JSON has"):
+                await session.set(level=object())
+            await session.rewind(1)
+            assert await session.variables() == {"level": 2, "own": None}
+            made = await runtime.update_program("tutor", instructions="Go.")
+            assert (await session.update(version_policy="follow"))["version"] == 1
+            await runtime.promote("tutor", made.version)
+            await session.predict(question="two")
+            assert [turn["version"] for turn in await session.turns()] == [1, 2]
+
+    asyncio.run(main())

@@ -245,3 +245,13 @@ class SetsContextLater(dspy.Module):  # type: ignore[misc]
         """On the loop."""
         MARK.set("touched")
         return dspy.Prediction(mark=MARK.get())
+
+
+class Counts(dspy.Module):  # type: ignore[misc]
+    """Counts its turns in a variable, and tries what it is told to."""
+
+    async def aforward(self, value: int | None = None, name: str = "count") -> dspy.Prediction:
+        """Set `name` to the value, or one more than it is."""
+        variables = current_turn().variables
+        variables[name] = variables[name] + 1 if value is None else value
+        return dspy.Prediction(now=dict(variables))

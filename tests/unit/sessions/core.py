@@ -108,7 +108,7 @@ class Bench:
     def looked(self, number: int = -1) -> None:
         """The past of the last rewind was read, all of it; or that of an earlier one."""
         look = self.looks[number]
-        past = [exchange(entry) for entry in self.journal if entry.turn in self.law().after[look.to_turn]]
+        past = [exchange(entry) for entry in self.journal if entry.turn in self.law().after[look.inputs["to_turn"]]]
         self.tell(Looked(look.token, tuple(past), 1000))
 
     def rewound(self, name: str, to_turn: int) -> dict[str, Any]:

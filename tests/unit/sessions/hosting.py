@@ -17,6 +17,7 @@ from dspex_actors.programs.call import ProgramCall, ProgramResult
 from dspex_actors.resources.program import Program, ProgramSpec
 from dspex_actors.resources.session import OnBusy, SessionRecord, SessionSpec
 from dspex_actors.resources.turn import TurnRequest
+from dspex_actors.resources.variables import Variable
 from dspex_actors.sessions.activation import Ask
 from dspex_actors.sessions.host import Host
 from dspex_actors.sessions.waiting import NO_EVENT
@@ -75,6 +76,7 @@ class Scripted:
 
     is_async: bool = True
     history_window: int = 20
+    variables: dict[str, Variable] = field(default_factory=dict)
     gates: dict[str, Gate] = field(default_factory=dict)
     calls: list[ProgramCall] = field(default_factory=list)
 
@@ -117,8 +119,11 @@ class Scripted:
                 raise ValueError("a secret")
             case "exit":
                 raise SystemExit(3)
+        call.variables.update(call.inputs.get("set", {}))
         outputs = {"answer": call.inputs.get("q"), "seen": [past.inputs.get("q") for past in call.history]}
-        return ProgramResult(outputs, {"calls": 1}, "mock")
+        if call.variables:
+            outputs["variables"] = dict(call.variables)
+        return ProgramResult(outputs, {"calls": 1}, "mock", call.variables.changed)
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from dspex_actors.errors import NoCapacity, NotFound
 from dspex_actors.ids import SHARDS
-from dspex_actors.sessions.placement import choose, first_owners
+from dspex_actors.sessions.placement import HostInfo, choose, first_owners, readable_by_all
 from dspex_actors.sessions.planner import HostView
 
 NAMES = [f"host-{number}" for number in range(6)]
@@ -47,3 +48,10 @@ def test_where_no_other_host_can_take_it_there_is_no_capacity(host: str | None) 
     """A draining one cannot."""
     with pytest.raises(NoCapacity):
         choose(host, "a", [HostView("a"), HostView("b", draining=True)])
+
+
+def test_a_form_of_the_state_is_written_when_the_last_host_reads_it() -> None:
+    """Standbys included; without hosts nobody reads any."""
+    old = HostInfo("a", "/a", 1, 0.0, "n", 1)
+    new = replace(old, name="b", state_version=2)
+    assert [readable_by_all(hosts) for hosts in ([], [new], [new, old], [new, new])] == [0, 2, 1, 2]

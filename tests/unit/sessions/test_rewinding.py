@@ -59,7 +59,7 @@ def test_a_rewind_waits_for_its_turn_and_turns_wait_for_it() -> None:
     assert core.looks == []
     core.ran()
     core.committed()
-    assert ([look.to_turn for look in core.looks], len(core.starts)) == ([0], 1)
+    assert ([look.inputs["to_turn"] for look in core.looks], len(core.starts)) == ([0], 1)
     core.looked()
     core.committed()
     assert core.starts[-1].history == ()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dspex_actors.resources.journal import Verdict
 from dspex_actors.sessions.events import Committed, Expire, Leave, Release, Stalled
-from dspex_actors.sessions.session import ABANDONED_LIMIT, FAILED_KEPT, MAILBOX_LIMIT
+from dspex_actors.sessions.refusals import MAILBOX_LIMIT
+from dspex_actors.sessions.session import ABANDONED_LIMIT, FAILED_KEPT
 from tests.unit.sessions.core import Bench
 
 
