@@ -123,4 +123,10 @@ class Units:
                 heirs.setdefault(lease.host, {}).setdefault(target, []).append(lease)
             else:
                 carried.setdefault((source, target), []).append(lease)
+        if hosts:  # whom nobody inherits a shard of is inherited too: by that its sessions become their shards' again
+            heirs |= {lost: {hosts[0].name: []} for lost in self._with_sessions_alone() - living}
         return Plan(heirs, [Carry(source, target, tuple(found)) for (source, target), found in carried.items()])
+
+    def _with_sessions_alone(self) -> set[str]:
+        """The hosts that have leases, and none of a shard."""
+        return self.owners - {lease.host for lease in self._leases.values() if not lease.unit.startswith(SESSION)}
