@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ class Ledger(Scripted):
     """What the chaos benchmark's program does: it appends its key, and answers with what it saw."""
 
     def _end(self, call: ProgramCall) -> ProgramResult:
-        past = call.history[-1].outputs if call.history else {"number": 0, "digest": ""}
+        past: dict[str, Any] = call.history[-1].outputs if call.history else {"number": 0, "digest": ""}
         outputs = {
             "number": past["number"] + 1,
             "digest": digest_of(past["digest"], call.turn_id),
