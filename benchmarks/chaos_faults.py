@@ -215,7 +215,7 @@ async def _freeze_in_transaction(injector: Injector, kind: str) -> Fault:
             await asyncio.sleep(frozen_s)
             injector.carry_on(process)
             said = f"pid {process.pid} for {frozen_s:.2f} s with a transaction open"
-            return Fault(kind, at, time.perf_counter(), said)
+            return Fault(kind, at, time.perf_counter(), said, process.pid)
         injector.carry_on(process)
         await asyncio.sleep(injector.dice.uniform(0.001, 0.01))
     raise NotNowError(f"process {process.pid} was never caught inside a transaction")
@@ -251,8 +251,7 @@ async def _usurp(injector: Injector, kind: str) -> Fault:
 
 
 async def _restart_postgres(injector: Injector, kind: str) -> Fault:
-    store, at = injector.postgres, time.perf_counter()
-    await asyncio.to_thread(store.restart)
+    at = await asyncio.to_thread(injector.postgres.restart)
     return Fault(kind, at, time.perf_counter(), "PostgreSQL, stopped at once and started")
 
 

@@ -6,9 +6,11 @@ import asyncio
 import fcntl
 import importlib
 import os
+import signal
 import sqlite3
 import struct
 import subprocess
+import time
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -114,25 +116,16 @@ class PostgresStore:
         take = "UPDATE lease SET epoch = epoch + 1, host = %s WHERE host = %s RETURNING unit"
         return len(self._run(take, (heir, source)))
 
-    def restart(self) -> None:
-        """Stop it as a crash would (`pg_ctl -m immediate`) and start it with its own options; blocks."""
-        folder = self._run("SHOW data_directory")[0][0]
-        first = Path(folder, "postmaster.opts").read_text().split()[0]
-        owner = Path(folder).owner()
-        command = [
-            str(Path(first).with_name("pg_ctl")),
-            "restart",
-            "-D",
-            folder,
-            "-m",
-            "immediate",
-            "-w",
-            "-s",
-            "-l",
-            f"{folder}/chaos.log",
-        ]
-        user = {} if Path(folder).stat().st_uid == os.getuid() else {"user": owner}
-        subprocess.run(command, check=True, timeout=60, stdout=subprocess.DEVNULL, cwd="/", **user)  # type: ignore[call-overload]
+    def restart(self) -> float:
+        """Stop it as a crash would and start it with its own options; blocks. Gives `time.perf_counter()` of the stop."""
+        folder = Path(self._run("SHOW data_directory")[0][0])
+        binary = Path((folder / "postmaster.opts").read_text().split()[0])
+        user = {} if folder.stat().st_uid == os.getuid() else {"user": folder.owner()}
+        stopped = time.perf_counter()
+        os.kill(int((folder / "postmaster.pid").read_text().split()[0]), signal.SIGQUIT)
+        command = [binary.with_name("pg_ctl"), "restart", "-D", folder, "-m", "immediate", "-w", "-s"]
+        subprocess.run([*command, "-l", folder / "chaos.log"], check=True, timeout=60, cwd="/", **user)  # type: ignore[call-overload]
+        return stopped
 
     def _run(self, statement: str, values: tuple[str, ...] = ()) -> list[Any]:
         psycopg = importlib.import_module("psycopg")
@@ -194,6 +187,7 @@ class Relay:
                 if self._cut is not None and not self._cut.done() and b"COMMIT" in data:
                     self._cut.set_result(None)
                     back.cancel()  # from here on its answer goes nowhere
+                    await asyncio.gather(back, return_exceptions=True)
                     theirs_out.write(data)
                     await theirs_out.drain()
                     await theirs_in.read(1)  # it has answered
