@@ -117,7 +117,7 @@ class PostgresStore:
         return len(self._run(take, (heir, source)))
 
     def restart(self) -> float:
-        """Stop it as a crash would and start it with its own options; blocks. Gives `time.perf_counter()` of the stop."""
+        """Stop it as a crash would and start it with its own options; blocks. Gives `perf_counter()` of the stop."""
         folder = Path(self._run("SHOW data_directory")[0][0])
         binary = Path((folder / "postmaster.opts").read_text().split()[0])
         user = {} if folder.stat().st_uid == os.getuid() else {"user": folder.owner()}

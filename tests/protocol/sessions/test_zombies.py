@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -13,9 +12,10 @@ from benchmarks.chaos_check import Verdict, check, read_journal
 from benchmarks.chaos_log import SHOWN, Answer, Operation, Outcome, digest_of
 from dspex_actors.programs.call import ProgramCall, ProgramResult
 from dspex_actors.resources.session import SessionRecord
+from dspex_actors.store.fence import Fence
 from tests.protocol.sessions import wiring
 from tests.protocol.sessions.wiring import Node, Wires, wires
-from tests.support.unfenced import unfenced
+from tests.support.unfenced import advance, drop_keys, held
 from tests.unit.sessions.hosting import Scripted, until
 
 
@@ -96,16 +96,18 @@ def test_the_checker_finds_what_a_zombie_commits_without_the_fence(
 ) -> None:
     """Without: a number twice, a key twice. With it: every promise kept, and the zombie's commit is nowhere."""
     monkeypatch.setattr(wiring, "Scripted", Ledger)
+    if not fenced:
+        monkeypatch.setattr(Fence, "_held", held)
+        monkeypatch.setattr(Fence, "_advance", advance)
 
     async def scenario() -> Verdict:
         async with wires("a", "b") as wired:
-            with ExitStack() as hook:
-                if not fenced:
-                    hook.enter_context(unfenced(wired.folder / "store.sqlite3"))
-                client = Client(wired, wired.session("alice", "a"))
-                wired.settle()
-                await story(wired, client)
-                return client.verdict()
+            if not fenced:
+                drop_keys(wired.folder / "store.sqlite3")
+            client = Client(wired, wired.session("alice", "a"))
+            wired.settle()
+            await story(wired, client)
+            return client.verdict()
 
     verdict = asyncio.run(scenario())
     assert verdict.good == fenced, verdict.said
