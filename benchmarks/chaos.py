@@ -105,7 +105,8 @@ async def _loaded(
     load = Load(
         f"http://127.0.0.1:{ours.server.port}", ours.key, ours.sessions, options.rate, options.clients, options.seed
     )
-    clients, injector = Clients(load), Injector(ours, store, options.seed, options.rest_s)
+    clients = Clients(load)
+    injector = Injector(ours, store, options.seed, options.rest_s, clients.is_calm)
     loading = asyncio.ensure_future(clients.run())
     try:
         await asyncio.sleep(WARM_S)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,6 +25,7 @@ PATIENCE_S = 75.0
 _ATTEMPT_S = 30.0
 _WAITS_S = (0.02, 1.0)
 _RETRYABLE = (502, 503, 504)
+_CALM_S = 0.5
 _GONE = "went_away"
 _TWINS, _LEAVERS, _HOT_SHARE = 0.04, 0.04, 0.25
 _HOT = 5
@@ -48,15 +50,16 @@ class Clients:
     def __init__(self, load: Load) -> None:
         self._load = load
         self._stop = asyncio.Event()
+        self._open: dict[asyncio.Task[None], float] = {}
         self.logs: list[list[Operation]] = [[] for _ in range(load.clients)]
 
     def stop(self) -> None:
         """Send nothing new."""
         self._stop.set()
 
-    def operations(self) -> list[Operation]:
-        """What all clients wrote down so far."""
-        return [operation for log in self.logs for operation in log]
+    def is_calm(self) -> bool:
+        """Whether the backlog of the last fault is worked off: nothing has been on its way for long."""
+        return time.perf_counter() - min(self._open.values(), default=math.inf) < _CALM_S
 
     async def run(self) -> None:
         """Send until `stop`, then wait for what is on its way."""
@@ -65,14 +68,14 @@ class Clients:
             await asyncio.gather(*(client.run(self._stop) for client in clients))
 
     def _client(self, number: int) -> _Client:
-        return _Client(self._load, number, self.logs[number])
+        return _Client(self._load, number, self.logs[number], self._open)
 
 
 class _Client:
     """One client with connections, keys and dice of its own."""
 
-    def __init__(self, load: Load, number: int, log: list[Operation]) -> None:
-        self._load, self._number, self._log = load, number, log
+    def __init__(self, load: Load, number: int, log: list[Operation], opened: dict[asyncio.Task[None], float]) -> None:
+        self._load, self._number, self._log, self._open = load, number, log, opened
         self._dice = random.Random(f"{load.seed}/{number}")
         self._http: aiohttp.ClientSession
 
@@ -93,14 +96,18 @@ class _Client:
             if (wait := due - time.perf_counter()) > 0:
                 await asyncio.sleep(wait)
             for sending in self._next(due):
-                task = asyncio.ensure_future(sending)
-                tasks.add(task)
-                task.add_done_callback(tasks.discard)
+                tasks.add(self._begin(sending))
+            tasks = {task for task in tasks if not task.done()}
             due += period
-        if tasks:
-            await asyncio.gather(*tasks)
+        await asyncio.gather(*tasks)
 
-    def _next(self, due: float) -> list[Any]:
+    def _begin(self, sending: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(sending)
+        self._open[task] = time.perf_counter()
+        task.add_done_callback(lambda ended: self._open.pop(ended, None))
+        return task
+
+    def _next(self, due: float) -> list[Coroutine[Any, Any, None]]:
         """What is sent now: a turn, a turn twice, or one whose answer nobody waits for."""
         dice, sessions = self._dice, self._load.sessions
         session = dice.choice(sessions[:_HOT] if dice.random() < _HOT_SHARE else sessions)

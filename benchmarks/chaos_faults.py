@@ -26,7 +26,7 @@ from benchmarks.ours import Ours
 from benchmarks.wire import fetch, http_request
 
 READY_WITHIN_S = 40.0
-"""How long to wait for a host and a standby before the next fault; then it comes all the same."""
+"""How long to wait for a host, a standby and the end of the last backlog; then the next fault comes all the same."""
 _POLL_S = 0.25
 _FROZEN_S = (1.5, 4.0)
 _PAUSED_S = (0.05, 0.6)
@@ -55,8 +55,11 @@ class Fault:
 class Injector:
     """Injects faults into one server, one after the other."""
 
-    def __init__(self, ours: Ours, store: StoreUnderTest, seed: int, rest_s: float) -> None:
+    def __init__(
+        self, ours: Ours, store: StoreUnderTest, seed: int, rest_s: float, is_calm: Callable[[], bool]
+    ) -> None:
         self.ours, self.store = ours, store
+        self._is_calm = is_calm
         self.dice = random.Random(seed)
         self.injected: list[Fault] = []
         self._rest_s = rest_s
@@ -89,10 +92,10 @@ class Injector:
         deadline = time.perf_counter() + READY_WITHIN_S
         while time.perf_counter() < deadline:
             kinds = {node["kind"] for node in await self.ours.nodes() if node["status"] == "ready"}
-            if {"host", "standby"} <= kinds:
+            if {"host", "standby"} <= kinds and self._is_calm():
                 return
             await asyncio.sleep(_POLL_S)
-        report.say(f"no host and standby within {READY_WITHIN_S:.0f} s: going on without")
+        report.say(f"no host, standby and calm within {READY_WITHIN_S:.0f} s: going on without")
 
     @property
     def home(self) -> Path:
