@@ -58,11 +58,12 @@ format: $(STAMP) ## write the format and the fixes that are safe
 	$(BIN)/ruff format .
 
 .PHONY: bench
-bench: $(STAMP) ## throughput, failover and supervision beside their peers, neighbours, fairness; tables and JSON
+bench: $(STAMP) ## throughput, failover and supervision beside their peers, neighbours, fairness, moves; tables and JSON
 	$(BIN)/python -m benchmarks.throughput
 	$(BIN)/python -m benchmarks.failover
 	$(BIN)/python -m benchmarks.neighbours
 	$(BIN)/python -m benchmarks.fairness
+	$(BIN)/python -m benchmarks.moves
 	$(BIN)/python -m benchmarks.supervision
 
 .PHONY: lock

@@ -73,7 +73,7 @@ async def chaos(options: Options) -> Result:
     with contextlib.ExitStack() as stack:
         logs = options.logs or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dxc-")))
         server = await _started(stack, _server(options, store))
-        ours = await asyncio.to_thread(Ours.prepare, server, options.sessions, _SPEC)
+        ours = await asyncio.to_thread(Ours.prepare, server, options.sessions, spec=_SPEC)
         operations_logs, faults = await _loaded(options, ours, store, kinds)
         logs.mkdir(parents=True, exist_ok=True)
         for number, operations in enumerate(operations_logs):

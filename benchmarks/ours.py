@@ -14,7 +14,7 @@ import httpx
 import orjson
 
 from benchmarks.server import Server, ServerError
-from benchmarks.wire import Target, fetch, http_request
+from benchmarks.wire import Answer, Target, fetch, http_request
 from dspex_actors.ids import new_ulid
 
 NAME = "DSPex Actors"
@@ -51,17 +51,28 @@ class Ours:
     sessions: tuple[str, ...]
 
     @classmethod
-    def prepare(cls, server: Server, sessions: int, spec: Mapping[str, Any] | None = None) -> Ours:
-        """Create the program (`spec`: what it is, if not the usual) and the sessions. Raises httpx.HTTPStatusError when
-        that is refused."""
+    def prepare(
+        cls, server: Server, sessions: int, signature: str = SIGNATURE, spec: Mapping[str, Any] | None = None
+    ) -> Ours:
+        """Create the program (`spec`: what it is, if not that signature) and the sessions. Raises
+        httpx.HTTPStatusError when that is refused."""
         ours = cls(server, (server.folder / "home" / "api-key").read_text().strip(), ())
         with ours.client() as client:
-            _created(client.post("/v1/programs", json={"name": PROGRAM, **(spec or {"signature": SIGNATURE})}))
+            _created(client.post("/v1/programs", json={"name": PROGRAM, **(spec or {"signature": signature})}))
             ids = [f"bench-{number}" for number in range(sessions)]
             for name in ids:
                 _created(client.post("/v1/sessions", json={"program": PROGRAM, "id": name}))
             _wait_for_standby(client)
         return cls(server, ours.key, tuple(ids))
+
+    def only(self, first: int, last: int) -> Ours:
+        """The same with a part of the sessions."""
+        return Ours(self.server, self.key, self.sessions[first:last])
+
+    async def post(self, path: str) -> Answer:
+        """An operation without a body; status 0 when there was no answer within a minute."""
+        request = http_request("POST", "127.0.0.1", path, headers=self._headers())
+        return await fetch("127.0.0.1", self.server.port, request, timeout_s=60.0)
 
     def client(self) -> httpx.Client:
         """A client for what is not measured."""

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dspex_actors.cli import output
-from dspex_actors.cli.options import AsJson, Url
+from dspex_actors.cli.options import AsJson, Timeout, Url
 
 app = typer.Typer(name="host", help="Hosts: drain.", no_args_is_help=True)
 
@@ -20,6 +20,7 @@ def _hosts() -> None:
 @app.command()
 def drain(
     host: Annotated[str, typer.Argument(help="The host, as `dspex tree` names it: host-1.")],
+    timeout: Timeout = 60.0,
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
@@ -27,7 +28,7 @@ def drain(
     from dspex_actors.cli.connection import connected
 
     with connected(url, as_json) as client:
-        drained = client.drain_host(host)
+        drained = client.drain_host(host, timeout_s=timeout)
     if as_json:
         output.document(drained)
     elif drained["status"] == "drained":

@@ -11,6 +11,7 @@ Url = Annotated[
     str | None, typer.Option("--url", help="The server's address. [default: from DSPEX_HOST and DSPEX_PORT]")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Timeout = Annotated[float, typer.Option(metavar="SECONDS", min=0.001, max=3600, help="Time for all of it.")]
 
 Home = Annotated[Path | None, typer.Option(help="Data folder: the store, the key, the logs.")]
 Host = Annotated[str | None, typer.Option(help="Address that the HTTP front listens on.")]

@@ -10,7 +10,7 @@ import typer
 
 from dspex_actors.cli import output
 from dspex_actors.cli.fields import parse_fields, parse_object
-from dspex_actors.cli.options import AsJson, Url
+from dspex_actors.cli.options import AsJson, Timeout, Url
 from dspex_actors.errors import OutcomeUnknown
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def predict(
     key: Annotated[
         str | None, typer.Option(help="Idempotency-Key: the same one gives the recorded answer again.")
     ] = None,
-    timeout: Annotated[float, typer.Option(metavar="SECONDS", min=0.001, max=3600, help="Time for all of it.")] = 60.0,
+    timeout: Timeout = 60.0,
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dspex_actors.cli import output
-from dspex_actors.cli.options import AsJson, Url
+from dspex_actors.cli.options import AsJson, Timeout, Url
 from dspex_actors.errors import NotFound
 
 if TYPE_CHECKING:
@@ -230,6 +230,7 @@ def migrate(
     host: Annotated[
         str | None, typer.Option(help="The host to go to, as `dspex tree` names it. [default: another]")
     ] = None,
+    timeout: Timeout = 60.0,
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
@@ -237,7 +238,7 @@ def migrate(
     from dspex_actors.cli.connection import connected
 
     with connected(url, as_json) as client:
-        moved = client.session(session).migrate(host)
+        moved = client.session(session).migrate(host, timeout_s=timeout)
     if as_json:
         output.document(moved)
     else:

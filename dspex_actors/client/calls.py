@@ -74,7 +74,7 @@ def migrate(session: str, host: str | None) -> Call[Json]:
 
 def drain(host: str) -> Call[Json]:
     """Let a host give away all it has."""
-    return create(f"/v1/hosts/{quote(host, safe='')}/drain")
+    return create(f"/v1/hosts/{_segment(host)}/drain")
 
 
 def fork(session: str, at_turn: int | None, new: str | None) -> Call[Json]:
@@ -177,7 +177,7 @@ def checked_timeout(timeout_s: float) -> float:
 
 def _segment(name: str) -> str:
     if not name or name in (".", ".."):
-        raise InvalidRequest("A name is missing: a program, a session or a turn has one character at least.")
+        raise InvalidRequest("A name is missing: a program, a session, a turn or a host has one character at least.")
     return quote(name, safe="")
 
 

@@ -6,6 +6,7 @@ up, and no neighbour notices. A supervisor is made when its session first breaks
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from dspex_actors.clock import Clock
@@ -73,9 +74,9 @@ class Guards:
         guard = self._guards[uid] = _Guard(unit, new_state(SPEC), before + 1)
         self._take_in(guard, m.Init())
 
-    def release(self, unit: str) -> None:
-        """The unit is another host's now."""
-        for uid in [uid for uid, guard in self._guards.items() if guard.unit == unit]:
+    def release(self, units: Collection[str]) -> None:
+        """These units are another host's now."""
+        for uid in [uid for uid, guard in self._guards.items() if guard.unit in units]:
             del self._guards[uid]
 
     def _take_in(self, guard: _Guard, event: m.Event) -> None:

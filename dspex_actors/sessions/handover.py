@@ -73,7 +73,7 @@ class Handover:
             task.cancel()
 
     async def news(self, seen: int) -> int:
-        """How many sessions have left of themselves, as soon as that is another number than `seen`.
+        """How often something has moved that nobody waited to hear of, as soon as that is not `seen`.
 
         Raises:
             Moved: The host ends.
@@ -123,6 +123,10 @@ class Handover:
     async def _let_go(self, uid: str, own: Lease) -> None:
         with contextlib.suppress(Moved):  # somebody else has given it away
             await self.session(uid, own, None, None)
+        self.tell()
+
+    def tell(self) -> None:
+        """Something has moved that nobody waits to hear of."""
         self._returned += 1
         self._news.set()
         self._news = asyncio.Event()

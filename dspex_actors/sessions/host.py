@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
@@ -123,9 +123,9 @@ class Host:
         """Gives units and sessions to other hosts."""
         return self._handover
 
-    def _release(self, unit: str) -> None:
-        self._guards.release(unit)
-        for activation in [held for held in self._active.values() if held.unit == unit]:
+    def _release(self, units: Collection[str]) -> None:
+        self._guards.release(units)
+        for activation in [held for held in self._active.values() if held.unit in units]:
             self._handle(activation, Release())
 
     # Turns -----------------------------------------------------------------------------------------------------

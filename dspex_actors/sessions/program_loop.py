@@ -8,6 +8,7 @@ import logging
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
@@ -20,8 +21,23 @@ from dspex_actors.sessions.stopping import stop_thread
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """One attempt keeps the loop.
+
+    Attributes:
+        run: Which; None where that cannot be seen.
+        lag_s: For how long it has been found there, look after look.
+        cpu_s: How much CPU the loop's thread has used meanwhile.
+    """
+
+    run: Run | None
+    lag_s: float
+    cpu_s: float
+
+
 class ProgramLoop:
-    """One such loop. A program that does not give it back keeps all others waiting, which `lag_s` tells."""
+    """One such loop. A program that does not give it back keeps all others waiting, which `look` tells."""
 
     def __init__(self) -> None:
         self._loop = uvloop.new_event_loop()
@@ -29,6 +45,7 @@ class ProgramLoop:
         self._closing = self._open = False
         self._runs: dict[int, Run] = {}
         self._asked_s: float | None = None
+        self._held_by: tuple[Run | None, float] | None = None
         self._cpu_s = 0.0
         self._thread = threading.Thread(target=self._serve, name="programs", daemon=True)
         self._thread.start()
@@ -42,18 +59,24 @@ class ProgramLoop:
         """Cancel an attempt; nothing where it has not begun: it sees that it was aborted."""
         self._loop.call_soon_threadsafe(_cancel, run)
 
-    def lag_s(self, now_s: float) -> tuple[float, float]:
-        """For how long the loop has not answered, and how much CPU its thread has used meanwhile, in seconds.
+    def look(self, now_s: float) -> Stall | None:
+        """What keeps the loop from answering since the last looks; None while it answers, or is only slow.
 
-        Asks again when it has. To be called again and again, by one thread.
+        To be called again and again, by one thread. A loop with much to do is late too, but each look finds it in
+        another attempt; what stalls it is in every look.
         """
-        if not self._open:
-            return 0.0, 0.0
+        if not self._open or not self._runs:
+            self._held_by = None
+            return None
         if self._asked_s is None:
-            self._asked_s, self._cpu_s = now_s, self._cpu()
+            self._asked_s, self._cpu_s, self._held_by = now_s, self._cpu(), None
             self._loop.call_soon_threadsafe(self._answer)
-            return 0.0, 0.0
-        return now_s - self._asked_s, self._cpu() - self._cpu_s
+            return None
+        found = self._culprit()
+        if self._held_by is None or found is not self._held_by[0]:
+            self._held_by, self._cpu_s = (found, now_s), self._cpu()
+        since_s = self._held_by[1]
+        return Stall(found, now_s - since_s, self._cpu() - self._cpu_s)
 
     def is_starved(self) -> bool:
         """Whether its thread would run, if only it got a processor."""
@@ -68,7 +91,7 @@ class ProgramLoop:
         assert self._thread.ident is not None
         stop_thread(self._thread.ident)
 
-    def culprit(self) -> Run | None:
+    def _culprit(self) -> Run | None:
         """The attempt that the loop's thread is in at the moment, as far as that can be seen."""
         frame: FrameType | None = sys._current_frames().get(self._thread.ident or 0)
         while frame is not None:

@@ -42,6 +42,8 @@ START_NICE = 10
 RETRY_S = 0.1
 WEAR_S = 1.0
 """How often a host looks whether it is worn out."""
+LEAVE_S = 0.5
+"""How long Ray has to end an actor that wants to, before its process ends by itself."""
 SWITCH_S = 0.001
 """How long a thread that runs a program may hold the interpreter while the I/O thread has a reply to send; Python's own
 choice is 5 ms, several turns long."""
@@ -64,6 +66,7 @@ class HostActor:
         self._info: HostInfo | None = None
         self._server: HostServer | None = None
         self._stopping = threading.Event()
+        self._parked: Any = None
         threading.Thread(target=self._serve, name="io", daemon=True).start()
         threading.Thread(target=self._begin, name="begin", daemon=True).start()
 
@@ -82,16 +85,27 @@ class HostActor:
         """Give these units, held at these epochs, to another host. See `Handover.units`; raises Moved as above."""
         self._check(term)
         seen = [Lease(unit, epoch, self._name) for unit, epoch in epochs.items()]
-        return await self._on_io(self._serving.handover.units(seen, heir))
+        now = await self._on_io(self._serving.handover.units(seen, heir))
+        await self._tell_if_succeeded(term)
+        return now
 
     async def let_go(self, uid: str, seen: Lease, host: str | None, patience_s: float, term: int) -> Gone:
         """Give one session to another host, or back to its shard's. See `Handover.session`."""
         self._check(term)
-        return await self._on_io(self._serving.handover.session(uid, seen, host, patience_s))
+        gone = await self._on_io(self._serving.handover.session(uid, seen, host, patience_s))
+        await self._tell_if_succeeded(term)
+        return gone
 
-    async def news(self, seen: int) -> int:
-        """How many sessions have left of themselves, as soon as that is not `seen`."""
+    async def news(self, seen: int, term: int) -> int:
+        """How often something has moved that this placement does not know of, as soon as that is not `seen`. Raises
+        Moved for a placement of a lower term."""
+        self._check(term)
         return await self._on_io(self._serving.handover.news(seen))
+
+    async def _tell_if_succeeded(self, term: int) -> None:
+        """Whoever asked for a move is gone, if there is a newer placement, which may have read the store before it."""
+        if term < self._term:
+            await self._on_io(self._tell())
 
     async def begin_drain(self, term: int) -> None:
         """From now on it is on its way out, also for a placement that starts anew."""
@@ -103,7 +117,10 @@ class HostActor:
         """End, because everything has been given away; its supervisor starts another one."""
         self._check(term)
         await self.terminate("drained")
-        os._exit(0)  # Ray's own way out waits for calls that are parked here
+        threading.Timer(LEAVE_S, os._exit, (0,)).start()
+        if self._parked is not None:
+            ray.cancel(self._parked)  # Ray's way out waits for calls that are under way
+        ray.actor.exit_actor()  # type: ignore[no-untyped-call]
 
     async def load(self) -> Load:
         """What the host has to do now."""
@@ -139,6 +156,9 @@ class HostActor:
 
     async def _disown(self, units: Sequence[str]) -> None:
         self._serving.disown(units)
+
+    async def _tell(self) -> None:
+        self._serving.handover.tell()
 
     async def _load(self) -> Load:
         return self._serving.load()
@@ -207,7 +227,8 @@ class HostActor:
             try:
                 placement = placement_handle()
                 await placement.attach.remote(self._info)
-                await placement.park.remote()  # ends only when placement does
+                self._parked = placement.park.remote()
+                await self._parked  # ends only when placement does
             except (ray.exceptions.RayError, LookupError) as error:
                 log.info("placement is not there: %s", type(error).__name__)
             await asyncio.sleep(RETRY_S)

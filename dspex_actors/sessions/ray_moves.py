@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
+from typing import Any
 
 import ray
 
@@ -44,39 +45,55 @@ class Moves:
         self._book.spawn(self._carry(carry))
 
     async def _carry(self, carry: Carry) -> None:
+        shards, sessions = carry.parted()
+        if shards.leases:
+            await self._attempt(shards, self._hand_over(shards))
+            await self._settle()
+        if sessions:  # each by itself: one that is busy holds up no other
+            await asyncio.gather(*(self._attempt(one, self._send_home(one)) for one in sessions))
+            await self._settle()
+
+    async def _attempt(self, carry: Carry, work: Coroutine[Any, Any, None]) -> None:
         try:
-            await self._hand_over(carry)
+            await work
             log.info("%s units moved from %s to %s", len(carry.leases), carry.source, carry.target)
         except (ray.exceptions.RayError, KeyError, Moved, SessionBusy, StoreUnavailable) as error:
             log.warning("%s did not hand over %s units: %r", carry.source, len(carry.leases), error)
             await asyncio.sleep(RETRY_S)
+            await self._read()
         finally:
             self._book.units.end(carry)
-        await self._settle()
 
     async def _hand_over(self, carry: Carry) -> None:
         book = self._book
-        sessions = [lease for lease in carry.leases if lease.unit.startswith(SESSION)]
-        epochs = {lease.unit: lease.epoch for lease in carry.leases if lease not in sessions}
-        now: list[Lease] = []
-        if epochs:
-            now = await book.handles[carry.source].hand_over.remote(epochs, carry.target, book.term)
+        epochs = {lease.unit: lease.epoch for lease in carry.leases}
+        now: list[Lease] = await book.handles[carry.source].hand_over.remote(epochs, carry.target, book.term)
         async with book.lock:
             book.units.learn(now)
             book.own(carry.target, [lease for lease in now if lease.host == carry.target])
             book.publish()
-        for lease in sessions:
-            await self._let_go(lease.unit.removeprefix(SESSION), lease, None, STAY_S)
-        if sessions or len(now) < len(epochs):
-            async with book.lock:
-                await book.read()
+        if len(now) != len(epochs):  # sessions that stayed may have left since
+            await self._read()
+
+    async def _send_home(self, carry: Carry) -> None:
+        (lease,) = carry.leases
+        uid = lease.unit.removeprefix(SESSION)
+        await self._arrived(uid, await self._let_go(uid, lease, None, STAY_S))
+
+    async def _read(self) -> None:
+        """Go by the store, if it answers."""
+        with contextlib.suppress(StoreUnavailable):
+            async with self._book.lock:
+                await self._book.read()
 
     async def hear(self, name: str) -> None:
-        """Sessions that stayed on a host until their turn had ended go home of themselves: the store says which."""
-        seen, book = 0, self._book
+        """Sessions that stayed until their turn had ended go home of themselves, and what an earlier placement asked
+        for may move after its end: the store says which. It is read first when the host knows this term; what moves
+        later is told."""
+        seen, book = -1, self._book
         while name in book.alive:
             try:
-                seen = await book.handles[name].news.remote(seen)
+                seen = await book.handles[name].news.remote(seen, book.term)
                 async with book.lock:
                     await book.read()
                     book.publish()
@@ -115,9 +132,7 @@ class Moves:
         await asyncio.sleep(RETRY_S)
         if time.monotonic() > until:
             raise _nowhere()
-        with contextlib.suppress(StoreUnavailable):
-            async with self._book.lock:
-                await self._book.read()
+        await self._read()
 
     async def _arrived(self, uid: str, gone: Gone) -> float:
         """Tell its new host and the routers; gives how long it took no turns."""
@@ -146,6 +161,8 @@ class Moves:
     async def drain(self, name: str, timeout_s: float) -> Drained:
         """See `PlacementActor.drain_host`."""
         book = self._book
+        if name in book.units.owners and name not in book.alive:
+            raise NoCapacity(f"Host {name} is not connected at the moment. Try again.", retry_after_s=1)
         choose(name, "", [replace(view, draining=False) for view in book.hosts()])
         choose(None, name, book.hosts())
         units, done = len(book.units.of(name)), self.begin_drain(name)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dspex_actors.sessions.pool import Pool
-from dspex_actors.sessions.program_loop import ProgramLoop
+from dspex_actors.sessions.program_loop import ProgramLoop, Stall
 from dspex_actors.sessions.run import Run, greedy
 from dspex_actors.sessions.wear import Wear
 
@@ -25,6 +25,8 @@ BUSY = 0.5
 """Of the time that a loop does not answer: who has used that much of it as CPU runs, the others wait."""
 PATIENCE = 1.5
 """By how much longer than it may a loop does not answer before it is given up: what was stopped has ended by then."""
+PATIENCE_UNSEEN = 5.0
+"""The same where nobody can see whose code it is."""
 SUSPECTS = 1000
 
 
@@ -59,7 +61,7 @@ class Runner:
         self._pool = Pool(pool_size)
         self._in_threads: dict[int, Run] = {}
         self._seen_stalled: Counter[str] = Counter()
-        self._interrupted_s: float | None = None
+        self._interrupted = False
         self._closing = threading.Event()
         wear.watch_hanging(lambda: sum(run.aborted for run in list(self._in_threads.values())))
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
@@ -103,31 +105,36 @@ class Runner:
             self._look_at_threads()
 
     def _look_at_loop(self, now_s: float) -> None:
-        lag_s, cpu_s = self._loop.lag_s(now_s)
-        if lag_s < self._limits.loop_s:
-            self._interrupted_s = None
-        elif self._interrupted_s is None and cpu_s >= BUSY * lag_s:
-            self._interrupted_s = now_s
+        stall = self._loop.look(now_s)
+        if stall is None or stall.lag_s < self._limits.loop_s:
+            self._interrupted = self._interrupted if stall is not None else False
+            return
+        spins = stall.cpu_s >= BUSY * stall.lag_s
+        if spins and not self._interrupted:
+            self._interrupted = True
             self._wear.broken("a program kept the event loop")
-            log.warning("a program keeps the event loop for %.1f s: it is stopped", lag_s)
+            log.warning("a program keeps the event loop for %.1f s: it is stopped", stall.lag_s)
             self._loop.interrupt()
-        elif lag_s >= PATIENCE * self._limits.loop_s and (cpu_s >= BUSY * lag_s or not self._loop.is_starved()):
-            self._replace_loop(lag_s)
+        elif stall.lag_s >= self._patience_s(stall) and (spins or not self._loop.is_starved()):
+            self._replace_loop(stall)
 
-    def _replace_loop(self, lag_s: float) -> None:
+    def _patience_s(self, stall: Stall) -> float:
+        return self._limits.loop_s * (PATIENCE if stall.run is not None else PATIENCE_UNSEEN)
+
+    def _replace_loop(self, stall: Stall) -> None:
         """It waits where it must not, or does not stop: leave it to that, and begin the others anew elsewhere."""
         stalled, self._loop = self._loop, ProgramLoop()
-        self._interrupted_s = None
+        self._interrupted = False
         self._wear.broken("a program blocked the event loop")
-        culprit, lost = stalled.culprit(), stalled.leave()
-        log.warning("a program blocks the event loop for %.1f s: %s turns begin anew", lag_s, len(lost))
-        guilty = [run for run in lost if run is culprit or self._is_suspect(run)]
+        lost = stalled.leave()
+        log.warning("a program blocks the event loop for %.1f s: %s turns begin anew", stall.lag_s, len(lost))
+        guilty = [run for run in lost if (run is stall.run if stall.run is not None else self._is_suspect(run))]
         for run in guilty:
             run.end(greedy())
         self._again([run for run in lost if run not in guilty])
 
     def _is_suspect(self, run: Run) -> bool:
-        """Whether it was there the last time too."""
+        """Whether it was there the last time too, when nobody could see who it was."""
         self._seen_stalled[run.call.turn_id] += 1
         if len(self._seen_stalled) > SUSPECTS:
             self._seen_stalled.clear()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from dspex_actors.sessions.activation import Ask
 from dspex_actors.sessions.events import Waiter
@@ -21,7 +21,7 @@ class Tenure:
         loop: Where all of this happens.
         deliver: Takes a turn that may come in.
         refuse: Tells somebody to look elsewhere.
-        release: Ends the activations of a unit.
+        release: Ends the activations of these units.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class Tenure:
         loop: asyncio.AbstractEventLoop,
         deliver: Callable[[Ask, Waiter, float], None],
         refuse: Callable[[Waiter], None],
-        release: Callable[[str], None],
+        release: Callable[[Collection[str]], None],
     ) -> None:
         self._deliver, self._refuse, self._release = deliver, refuse, release
         self._held: dict[str, int] = {}
@@ -65,7 +65,7 @@ class Tenure:
             if held is not None and held >= lease.epoch:
                 continue
             if held is not None:
-                self._release(lease.unit)
+                self._release({lease.unit})
             self.take(lease)
             for waiting in self._wait.take(lease.unit):
                 self.admit(*waiting)
@@ -77,11 +77,11 @@ class Tenure:
 
     def disown(self, units: Iterable[str]) -> None:
         """These units are another host's now."""
-        for unit in units:
-            if (held := self._held.pop(unit, None)) is not None:
-                self._closed.discard(unit)
-                self._given_up[unit] = held
-                self._release(unit)
+        gone = {unit: self._held.pop(unit) for unit in set(units) if unit in self._held}
+        self._closed.difference_update(gone)
+        self._given_up.update(gone)
+        if gone:
+            self._release(gone)  # at once: there may be a thousand units, and as many activations
         while len(self._given_up) > REMEMBERED:
             del self._given_up[next(iter(self._given_up))]
 

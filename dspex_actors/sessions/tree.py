@@ -80,12 +80,12 @@ async def stop_tree() -> None:
 
 def with_loads(node: Json, loads: dict[str, Json]) -> Json:
     """The tree, each host with its load. One that placement does not know yet is `starting`, whatever its process does;
-    one that owns no unit is a `standby`."""
+    one that has no shard and no session is a `standby`."""
     shown = {**node, "children": [with_loads(child, loads) for child in node["children"]]}
     if node["kind"] != "host":
         return shown
     load = loads.get(str(node["name"]))
     if load is None:
         return {**shown, "status": "starting" if node["status"] == "ready" else node["status"]}
-    shown["kind"] = "host" if load.get("shards") else "standby"
+    shown["kind"] = "host" if load.get("shards") or load.get("sessions") else "standby"
     return {**shown, **{key: value for key, value in load.items() if key != "pid"}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dspex_actors.ids import unit_of_session, unit_of_shard
 from dspex_actors.sessions.planner import HostView, plan_moves
@@ -19,6 +19,12 @@ class Carry:
     source: str
     target: str
     leases: tuple[Lease, ...]
+
+    def parted(self) -> tuple[Carry, list[Carry]]:
+        """Its shards, which go together, and each session that has a lease of its own."""
+        sessions = [lease for lease in self.leases if lease.unit.startswith(SESSION)]
+        shards = tuple(lease for lease in self.leases if not lease.unit.startswith(SESSION))
+        return replace(self, leases=shards), [replace(self, leases=(lease,)) for lease in sessions]
 
 
 @dataclass(frozen=True, slots=True)

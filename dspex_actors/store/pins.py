@@ -30,12 +30,13 @@ def hand_over(
     what became of it.
     """
     staying = list(staying)
-    owners = {old.unit: old.host for old in seen}
-    won = {new.unit: owners[new.unit] for new in leases.take_over(connection, seen, heir)}
+    taken = leases.take_over(connection, seen, heir)
+    giver, won = {old.unit: old.host for old in seen}, {new.unit for new in taken}
     for uid, unit in staying:
         if unit in won:
-            _pin(connection, uid, unit, won[unit])
-    return _now(connection, [*(old.unit for old in seen), *(unit_of_session(uid) for uid, _ in staying)])
+            _pin(connection, uid, unit, giver[unit])
+    others = [*(giver.keys() - won), *(unit_of_session(uid) for uid, _ in staying)]
+    return sorted([*taken, *(_now(connection, others) if others else ())], key=lambda known: known.unit)
 
 
 def move(connection: Connection, uid: str, seen: Lease, host: str | None) -> Lease | None:
@@ -45,8 +46,10 @@ def move(connection: Connection, uid: str, seen: Lease, host: str | None) -> Lea
     """
     own = unit_of_session(uid)
     if _now(connection, [seen.unit], lock=True) == [seen]:
-        if host is None:
+        if host is None and seen.unit == own:
             _unpin(connection, [own])
+        elif host is None:
+            pass  # it is its shard's
         elif seen.unit == own:
             connection.execute(update(lease).where(lease.c.unit == own).values(epoch=_next(connection), host=host))
         else:

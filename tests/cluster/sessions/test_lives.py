@@ -122,6 +122,29 @@ def test_a_rewind_outlives_its_host(instance: Instance) -> None:
     assert "after 'first', 'second'" in answer(instance, "rita-2", "other")
 
 
+def test_variables_and_a_binding_outlive_their_host(instance: Instance) -> None:
+    """Acknowledged before the kill, they are there after it, each under its key; snapshots were written on the way."""
+    declare = {"level": {"type": "int", "default": 1}}
+    body = {"program": "qa", "id": "vera", "declare": declare}
+    assert instance.call("POST", "/v1/sessions", body)[0] == 201
+    put = ("PUT", "/v1/sessions/vera/variables/level", {"value": 7})
+    status, first = instance.call(*put, Idempotency_Key="seven")
+    assert (status, first["values"]) == (200, {"level": 7})
+    patched = ("PATCH", "/v1/sessions/vera", {"version_policy": "follow", "lm": "mock"})
+    assert instance.call(*patched, Idempotency_Key="bound")[0] == 200
+    for number in range(120):
+        answer(instance, "vera", f"question {number}")
+    instance.wait_nodes("standby")
+    (host,) = instance.nodes("host")
+    os.kill(host["pid"], signal.SIGKILL)
+    assert "after" in answer(instance, "vera", "now")
+    shown = instance.call("GET", "/v1/sessions/vera/variables")[1]
+    assert (shown["variables"]["level"]["value"], shown["seq"]) == (7, first["seq"])
+    assert instance.call(*put, Idempotency_Key="seven") == (200, first)
+    session = instance.call("GET", "/v1/sessions/vera")[1]
+    assert (session["version_policy"], session["lm"], session["turns"]) == ("follow", "mock", 121)
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_turn_that_was_running_on_a_killed_or_hung_host_runs_again(instance: Instance, how: signal.Signals) -> None:
     """The client sees a slow answer; the journal holds one turn, with two attempts. The host is gone either way."""

@@ -121,3 +121,17 @@ def test_variables_versions_and_bindings(server: Served) -> None:
             assert (await client.sessions.update(session.id, program="atutor"))["version"] == version
 
     asyncio.run(scenario())
+
+
+def test_a_session_and_a_host_stay_where_there_is_no_other_host(server: Served) -> None:
+    """As with the synchronous client."""
+
+    async def scenario() -> None:
+        async with dx.AsyncClient(server.url, api_key=server.key) as client:
+            session, host = await client.open("qa"), (await client.tree())["id"]
+            assert (await session.migrate(host))["to"] == host
+            for call in (session.migrate(timeout_s=0.5), client.drain_host(host, timeout_s=0.5)):
+                with pytest.raises(dx.NoCapacity):
+                    await call
+
+    asyncio.run(scenario())

@@ -143,6 +143,17 @@ def test_a_session_without_a_running_turn_has_nothing_to_cancel(client: Client) 
         session.cancel("none")
 
 
+def test_a_session_and_a_host_stay_where_there_is_no_other_host(client: Client) -> None:
+    """The call is repeated until its time is over: one may be about to start."""
+    session, host = client.open("qa"), client.tree()["id"]
+    assert session.migrate(host) == {"session": session.id, "from": host, "to": host, "pause_ms": 0.0}
+    for call in (session.migrate, lambda timeout_s: client.drain_host(host, timeout_s=timeout_s)):
+        with pytest.raises(dx.NoCapacity):
+            call(timeout_s=0.5)
+    with pytest.raises(dx.NotFound):
+        session.migrate("none")
+
+
 def test_wrong_inputs_raise_with_their_places(client: Client) -> None:
     """And the request's id to ask about."""
     with pytest.raises(dx.InvalidRequest) as caught:

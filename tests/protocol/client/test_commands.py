@@ -48,6 +48,35 @@ def test_a_session_is_rewound_and_forked(client: Client) -> None:
     assert (refused.exit_code, "no turn 3" in refused.stderr) == (1, True)
 
 
+def test_a_session_is_migrated_and_a_host_drained_as_far_as_there_are_hosts(client: Client) -> None:
+    """Here is one; where there is no other one, that is said when the time is over."""
+    session, host = client.open("qa").id, client.tree()["id"]
+    moved = json_of(dspex("session", "migrate", session, "--host", host, "--json"))
+    assert moved == {"session": session, "from": host, "to": host, "pause_ms": 0.0}
+    stayed = dspex("session", "migrate", session, "--host", host)
+    assert stayed.stdout == f"Moved the session {session} from {host} to {host}: 0.0 ms.\n"
+    for command in (("session", "migrate", session), ("host", "drain", host)):
+        refused = dspex(*command, "--timeout", "0.5")
+        assert (refused.exit_code, "start one more" in refused.stderr) == (1, True)
+    unknown = dspex("host", "drain", "none")
+    assert (unknown.exit_code, "There is no host 'none'" in unknown.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [
+        (0, "Drained host-1: 9 units moved, none left.\n"),
+        (2, "2 units are left, whose turns run; they leave when these end"),
+    ],
+)
+def test_a_drain_says_what_has_become_of_the_host(monkeypatch: pytest.MonkeyPatch, left: int, said: str) -> None:
+    """All gone, or some still there."""
+    answer = {"host": "host#1", "status": "draining" if left else "drained", "moved": 9, "left": left}
+    monkeypatch.setattr(Client, "drain_host", lambda self, host, timeout_s: answer)
+    assert said in dspex("host", "drain", "host-1").stdout
+    assert json_of(dspex("host", "drain", "host-1", "--json")) == answer
+
+
 def test_a_stream_prints_what_the_answer_is(client: Client) -> None:
     """Token by token; with --json the whole answer alone."""
     session = client.open("qa").id

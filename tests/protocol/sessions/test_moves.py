@@ -145,16 +145,12 @@ def test_turns_under_way_while_a_unit_goes_to_and_fro_each_happen_once() -> None
             async def talk() -> list[int]:
                 return [(await wired.predict(alice, f"t{number}"))["turn"] for number in range(60)]
 
-            def at_home() -> bool:
-                wired.settle()
-                return wired.router.place(alice).unit == alice.unit
-
             talking = asyncio.ensure_future(talk())
             for number in range(10):
                 before = len(wired.journal(alice))
                 await until(lambda before=before: len(wired.journal(alice)) > before or talking.done())  # type: ignore[misc]
                 await wired.hand_over(*(("a", "b") if number % 2 == 0 else ("b", "a")))
-                await until(at_home)
+                await until(lambda: wired.is_home(alice))
             assert await talking == list(range(1, 61))
             assert [turn for turn, _ in wired.journal(alice)] == list(range(1, 61))
             assert sum(numbers(wired)) == 60

@@ -100,6 +100,11 @@ class Wires:
         self.settle()
         return now
 
+    def is_home(self, record: SessionRecord) -> bool:
+        """Whether the session has no lease of its own; tells everybody what the store says."""
+        self.settle()
+        return self.router.place(record).unit == record.unit
+
     async def move(self, record: SessionRecord, target: str | None) -> Lease | None:
         """What placement does with a request to move one session, or (None) to send it back to its shard's host."""
         place = self.router.place(record)

@@ -92,3 +92,25 @@ def test_a_cancel_call_names_its_turn_or_none() -> None:
     assert len(set(script.sent("idempotency-key"))) == 2
     with pytest.raises(dx.InvalidRequest):
         session.cancel("no name")
+
+
+def test_a_migrate_call_names_its_host_or_none_and_waits_as_long_as_it_is_told() -> None:
+    """With a key of its own."""
+    script = Script(answered())
+    session = script.client().session("s")
+    session.migrate("host-2", timeout_s=7)
+    assert (script.requests[-1].url.path, body(script)) == ("/v1/sessions/s/migrate", {"host": "host-2"})
+    assert script.sent("x-request-timeout") == ["7.000"]
+    session.migrate()
+    assert body(script) == {}
+    assert len(set(script.sent("idempotency-key"))) == 2
+
+
+def test_a_drain_call_quotes_its_host() -> None:
+    """The full name of a host has a `#`."""
+    script = Script(answered())
+    script.client().drain_host("host-1#01J", timeout_s=7)
+    assert script.requests[-1].url.raw_path == b"/v1/hosts/host-1%2301J/drain"
+    assert (script.sent("x-request-timeout"), body(script)) == (["7.000"], {})
+    with pytest.raises(dx.InvalidRequest):
+        script.client().drain_host("")

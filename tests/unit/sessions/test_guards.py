@@ -61,9 +61,9 @@ def test_a_restart_ends_the_quarantine_and_nothing_counts_any_more() -> None:
 def test_another_owner_of_the_unit_begins_anew() -> None:
     """What a host counted ends with its lease."""
     guards, _ = crashed(SPEC.intensity + 1)
-    guards.release("another")
+    guards.release({"another"})
     assert guards.refusal("s") is not None
-    guards.release("u")
+    guards.release({"u"})
     assert (guards.refusal("s"), guards.restarts("s")) == (None, 0)
 
 

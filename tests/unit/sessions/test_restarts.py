@@ -18,14 +18,14 @@ from supervisors.state import new_state
     [
         ("killed", True),
         ("crash", True),
-        ("normal", True),
         ("init_failed", True),
+        ("normal", False),
         ("shutdown", False),
         ("node_lost", False),
     ],
 )
 def test_only_unexplained_ends_of_hosts_count(kind: str, counts: bool) -> None:
-    """A node that is lost, and a stop that was asked for, say nothing against the host's code."""
+    """A node that is lost, a stop that was asked for, and a host that left say nothing against the host's code."""
     assert unexplained(Exit(kind)) is counts  # type: ignore[arg-type]
 
 

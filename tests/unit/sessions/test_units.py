@@ -79,3 +79,18 @@ def test_a_session_is_served_under_its_own_lease_or_its_shards() -> None:
     assert (units.of_session("x", 7), units.home(7)) == (Lease("session:x", 1 << 20, "b"), "a")
     units.forget("session:x")
     assert units.of_session("x", 7) == Lease("shard:7", 1, "a")
+
+
+def test_sessions_with_leases_of_their_own_are_carried_each_by_itself() -> None:
+    """What has arrived is planned again, whatever is still on its way."""
+    own = [Lease("session:x", 9, "a"), Lease("session:y", 9, "a")]
+    units = Units([*shards("a"), *own])
+    (carry,) = units.plan([HostView("a", draining=True), B], wanted=1).carries
+    units.begin(carry)
+    first, rest = carry.parted()
+    assert (first.leases, [one.leases for one in rest]) == (tuple(shards("a")), [(own[0],), (own[1],)])
+    units.learn([Lease("shard:0", 2, "b")])
+    units.end(first)
+    assert units.plan([HostView("b", draining=True), C], wanted=1).carries == [
+        Carry("b", "c", (Lease("shard:0", 2, "b"),))
+    ]
