@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,17 +24,18 @@ DURABILITY = "every turn committed (SQLite WAL, synchronous=FULL) before its ans
 _PAGE = 200
 
 
-def ours_server(disk: Path | None = None) -> Server:
+def ours_server(disk: Path | None = None, env: Mapping[str, str] | None = None) -> Server:
     """`dspex serve` on a free port with a temporary home; no configuration of the caller reaches it.
 
     Args:
         disk: Where to put the home instead of the folder for temporary files.
+        env: More settings, as variables.
     """
     home = Path(tempfile.mkdtemp(prefix="dxb-", dir=disk))
     return Server(
         NAME,
         ["-c", "from dspex_actors.cli.main import main; main()", "serve"],
-        env={"DSPEX_HOME": "{folder}/home", "DSPEX_HOST": "127.0.0.1", "DSPEX_PORT": "{port}"},
+        env={"DSPEX_HOME": "{folder}/home", "DSPEX_HOST": "127.0.0.1", "DSPEX_PORT": "{port}", **(env or {})},
         stop_signal=signal.SIGTERM,
         folder=home,
         cwd=home,
@@ -50,11 +51,14 @@ class Ours:
     sessions: tuple[str, ...]
 
     @classmethod
-    def prepare(cls, server: Server, sessions: int, signature: str = SIGNATURE) -> Ours:
-        """Create the program and the sessions. Raises httpx.HTTPStatusError when that is refused."""
+    def prepare(
+        cls, server: Server, sessions: int, signature: str = SIGNATURE, spec: Mapping[str, Any] | None = None
+    ) -> Ours:
+        """Create the program (`spec`: what it is, if not that signature) and the sessions. Raises
+        httpx.HTTPStatusError when that is refused."""
         ours = cls(server, (server.folder / "home" / "api-key").read_text().strip(), ())
         with ours.client() as client:
-            _created(client.post("/v1/programs", json={"name": PROGRAM, "signature": signature}))
+            _created(client.post("/v1/programs", json={"name": PROGRAM, **(spec or {"signature": signature})}))
             ids = [f"bench-{number}" for number in range(sessions)]
             for name in ids:
                 _created(client.post("/v1/sessions", json={"program": PROGRAM, "id": name}))

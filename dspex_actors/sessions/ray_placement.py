@@ -174,8 +174,6 @@ class PlacementActor:
         found = self._book.units.plan(self._book.hosts(), self._settings.hosts, hidden)
         for lost, heirs in found.heirs.items():
             await self._inherit(lost, heirs)
-        for lost in self._book.units.session_hosts.difference(alive, hidden) if alive else ():
-            await self._inherit(lost, {alive[0]: []})  # its sessions are their shards' again
         for carry in found.carries:
             self._moves.begin(carry)
 

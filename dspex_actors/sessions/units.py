@@ -138,6 +138,8 @@ class Units:
                 heirs.setdefault(lease.host, {}).setdefault(target, []).append(lease)
             else:
                 carried.setdefault((source, target), []).append(lease)
+        if hosts:  # whom nobody inherits a shard of is inherited too: by that its sessions become their shards' again
+            heirs |= {lost: {hosts[0].name: []} for lost in self.session_hosts - living}
         return Plan(heirs, [Carry(source, target, tuple(found)) for (source, target), found in carried.items()])
 
 

@@ -93,6 +93,17 @@ def test_a_host_that_has_a_session_of_its_own_is_no_standby(instance: Instance) 
     assert standby["id"] in [node["id"] for node in instance.wait_nodes("standby")]
 
 
+def test_a_session_of_its_own_outlives_a_host_that_had_nothing_else(instance: Instance) -> None:
+    """It is its shard's again, and its next turn is answered there."""
+    assert instance.call("POST", "/v1/sessions", {"program": "qa", "id": "alone"})[0] == 201
+    standby = instance.wait_nodes("standby")[0]
+    assert instance.call("POST", "/v1/sessions/alone/migrate", {"host": standby["id"]})[0] == 200
+    assert instance.call("POST", "/v1/sessions/alone/predict", {"inputs": {"question": "1"}})[0] == 200
+    os.kill(standby["pid"], signal.SIGKILL)
+    status, answer = instance.call("POST", "/v1/sessions/alone/predict", {"inputs": {"question": "2"}, "timeout_s": 30})
+    assert (status, answer.get("turn")) == (200, 2), answer
+
+
 def test_the_example_of_moving_runs(instance: Instance) -> None:
     """To and fro, under a session that is asked."""
     own = {"DSPEX_PORT": str(instance.port), "DSPEX_API_KEY": instance.key}

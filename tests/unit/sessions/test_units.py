@@ -53,10 +53,13 @@ def test_a_hidden_host_keeps_what_it_has() -> None:
     assert units.plan([A, B], wanted=2, hidden={"hidden"}).carries == []
 
 
-def test_sessions_of_their_own_are_not_inherited() -> None:
-    """The store has given them back to their shards."""
+def test_a_lost_host_that_had_sessions_of_their_own_alone_is_inherited_too() -> None:
+    """Nothing moves to the heir, but the store gives them back to their shards: nobody else would."""
     units = Units([*shards("a"), Lease("session:x", 9, "lost")])
-    assert units.plan([A], wanted=1).heirs == {}
+    assert units.plan([A], wanted=1).heirs == {"lost": {"a": []}}
+    assert units.plan([A], wanted=1, hidden={"lost"}).heirs == {}
+    assert units.plan([], wanted=1).heirs == {}
+    assert units.plan([HostView("lost"), A], wanted=1).heirs == {}
     units.forget_sessions_of("lost")
     assert [lease.unit for lease in units.all] == ["shard:0"]
 

@@ -1,0 +1,61 @@
+"""Breaks a server under test on purpose: Python loads this in every process whose PYTHONPATH names this folder.
+
+`BROKEN_SERVER` says what is missing: `fence` (stale owners commit), `heartbeats` (nobody notices that a process hangs).
+Nothing of the product knows of it.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import os
+import sys
+from collections.abc import Callable, Sequence
+from types import ModuleType
+
+
+def _without_fence(module: ModuleType) -> None:
+    from tests.support.unfenced import switch_off
+
+    switch_off(module.Fence)
+
+
+def _without_heartbeats(module: ModuleType) -> None:
+    module.HEARTBEAT = module.Heartbeat(interval_s=60.0)  # type: ignore[attr-defined]
+
+
+_BREAK: dict[str, tuple[str, Callable[[ModuleType], None]]] = {
+    "fence": ("dspex_actors.store.fence", _without_fence),
+    "heartbeats": ("dspex_actors.sessions.tree", _without_heartbeats),
+}
+
+
+class _Loader(importlib.abc.Loader):
+    def __init__(self, loader: importlib.abc.Loader, spoil: Callable[[ModuleType], None]) -> None:
+        self._loader, self._spoil = loader, spoil
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        self._loader.exec_module(module)
+        self._spoil(module)
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    def __init__(self, missing: Sequence[str]) -> None:
+        self._spoiled = dict(_BREAK[name] for name in missing)
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if name not in self._spoiled:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Loader(spec.loader, self._spoiled[name])
+        return spec
+
+
+if missing := os.environ.get("BROKEN_SERVER"):
+    sys.meta_path.insert(0, _Finder(missing.split(",")))
