@@ -59,10 +59,12 @@ class Book:
         self.own(heir, leases)
 
     async def read(self) -> None:
-        """Go by what the store says, and tell every host what it owns. Raises StoreUnavailable."""
+        """Go by what the store says, and tell every host what of it is news to it. Raises StoreUnavailable."""
+        known = set(self.units.all)
         self.units.replace(await asyncio.to_thread(self.store.leases))
         for name in self.alive:
-            self.own(name, self.units.of(name))
+            if news := [lease for lease in self.units.of(name) if lease not in known]:
+                self.own(name, news)
 
     def own(self, name: str, leases: Sequence[Lease]) -> None:
         """Tell a host what it owns until it has heard it; should it be dead, its watch says so."""
