@@ -64,7 +64,8 @@ class Runner:
         self._interrupted = False
         self._closing = threading.Event()
         wear.watch_hanging(lambda: sum(run.aborted for run in list(self._in_threads.values())))
-        threading.Thread(target=self._watch, name="watch", daemon=True).start()
+        self._watcher = threading.Thread(target=self._watch, name="watch", daemon=True)
+        self._watcher.start()
 
     def start(self, run: Run) -> None:
         """Begin the attempt."""
@@ -84,6 +85,7 @@ class Runner:
     def close(self) -> None:
         """Stop; attempts that still run are abandoned."""
         self._closing.set()
+        self._watcher.join()  # it must not look at a thread that has ended
         self._loop.close()
         self._pool.close()
 
