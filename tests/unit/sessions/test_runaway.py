@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+import dspex_actors.programs.shortcut  # noqa: F401 - seconds of imports, which no turn here waits for
 from dspex_actors.programs.call import ProgramCall, ProgramResult
 from dspex_actors.sessions.limits import HostLimits
 from dspex_actors.sessions.runner import Limits
@@ -52,8 +53,9 @@ class Greedy(Scripted):
                 continue
         while call.inputs["do"] == "defy":
             try:
-                if self.release.is_set():
-                    break
+                while not self.release.is_set():
+                    pass
+                break
             except BaseException:
                 continue
         return ProgramResult({"answer": "late"}, {}, "mock")
