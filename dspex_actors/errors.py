@@ -142,6 +142,12 @@ class Quarantined(DspexError):
     code, status, title = "quarantined", 409, "Session quarantined"
 
 
+class PoisonTurn(DspexError):
+    """The turn has killed its hosts, at last one that it had to itself; it is not started any more."""
+
+    code, status, title = "poison_turn", 409, "Poison turn"
+
+
 class DeadlineExceeded(DspexError):
     """Time ran out before the turn was done; nothing of it is in the state."""
 

@@ -42,6 +42,7 @@ ADVICE = {
     "precondition_failed": "Read what is there now (the newest turns, or the ETag), then decide again.",
     "mailbox_full": "Wait as Retry-After says, then send the turn again.",
     "quarantined": "Restart the session with POST /v1/sessions/{id}/restart; the log has the cause.",
+    "poison_turn": "Correct the program or the inputs, then send the turn under a fresh Idempotency-Key.",
     "session_busy": "Send the turn again when the one before it has ended, or cancel that one.",
     "deadline_exceeded": "Send the turn again, with more time.",
     "cancelled": "Send the turn again if it is still wanted.",

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from dspex_actors.errors import DspexError, Internal, Moved, NotFound
+from dspex_actors.errors import DspexError, Internal, NotFound
 from dspex_actors.resources.journal import entry_answer
 from dspex_actors.resources.turn import Cancellation, TurnRequest
+from dspex_actors.sessions.answers import full, mismatch, moved
 from dspex_actors.sessions.events import Arrive, Event, Recall, Waiter
 from dspex_actors.sessions.reading import recollect
-from dspex_actors.sessions.refusals import full, mismatch
 from dspex_actors.sessions.run import Run
 from dspex_actors.sessions.session import Session
 from dspex_actors.store.port import Lease, Store
@@ -34,7 +34,8 @@ class Ask:
     """A turn as it reaches a host: for whom, under which lease, for the how manieth time.
 
     `seen` is the attempt and number of the last event that its caller has, so that no token is sent twice.
-    `resent` says that it was sent before, to a host that was lost or gave it back.
+    `resent` says that it was sent before, to a host that was lost or gave it back; `losses` at how many losses of hosts
+    it was running.
     """
 
     uid: str
@@ -44,6 +45,7 @@ class Ask:
     turn: TurnRequest
     seen: tuple[int, int] = (0, 0)
     resent: bool = False
+    losses: int = 0
 
 
 Coming = tuple[Ask, Waiter, float]
@@ -166,11 +168,6 @@ def recall(store: Store, activation: Activation, wanted: Recall) -> Recalled:
     except Exception:
         log.exception("turn %s of session %s cannot be read", wanted.turn_id, session.record.uid)
         return Internal("The recorded turn could not be read. The log has the cause.")
-
-
-def moved() -> Moved:
-    """Not here: the router tries again, by a newer table if there is one."""
-    return Moved("This session is served by another host now.")
 
 
 def checked_inputs(activation: Activation, ask: Ask) -> dict[str, Any]:

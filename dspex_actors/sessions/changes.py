@@ -11,7 +11,6 @@ A change waits, expires, is joined, committed and replayed as a turn is; only wh
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ from dspex_actors.programs.variables import TurnVariables
 from dspex_actors.resources.binding import Binding
 from dspex_actors.resources.journal import Entry
 from dspex_actors.resources.variables import Values, checked, merged
+from dspex_actors.sessions.conversation import Conversation
 from dspex_actors.sessions.events import Commit, Effect, Json, Look, Looked, Ran
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def adopt(session: Session, ended: Ran | Looked | None, seq: int) -> object | No
     session.record = bound.binding.on(session.record, seq)
     session.declared = bound.declared
     if bound.window != history.maxlen:
-        session.state.history = deque(bound.shown or (), maxlen=bound.window)
+        session.state.history = Conversation(bound.window, bound.shown or ())
     return bound.program
 
 

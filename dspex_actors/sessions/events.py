@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dspex_actors.errors import DspexError
 from dspex_actors.programs.call import HistoryTurn
@@ -11,6 +11,9 @@ from dspex_actors.programs.variables import TurnVariables
 from dspex_actors.resources.binding import Binding
 from dspex_actors.resources.journal import Entry, FailedTurn, Verdict
 from dspex_actors.resources.variables import Declared, Values
+
+if TYPE_CHECKING:
+    from dspex_actors.sessions.suspicion import Finding
 
 Json = dict[str, Any]
 
@@ -43,7 +46,7 @@ class Arrive:
     """A turn for this session came in; `waiter` wants its answer. `now_us` is wall-clock time, for records only.
 
     `resent`: it was sent before, to a host that was lost or had to give it back. `is_new`: the journal was asked, and
-    has no turn of that id.
+    has no turn of that id. `losses`: at how many losses of hosts it was running, as far as its router knows.
     """
 
     waiter: Waiter
@@ -56,6 +59,7 @@ class Arrive:
     cancel_on_disconnect: bool = False
     kind: str = "turn"
     resent: bool = False
+    losses: int = 0
     is_new: bool = False
 
 
@@ -123,6 +127,15 @@ class Looked:
 
 
 @dataclass(frozen=True, slots=True)
+class Examined:
+    """The turn was looked up, and its attempt recorded if need be."""
+
+    token: int
+    finding: Finding | DspexError
+    now_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class Raised:
     """The program failed, or what a change needs could not be found."""
 
@@ -156,7 +169,7 @@ class GiveBack:
     """The session is about to leave: what waits goes back to its router, what runs goes on."""
 
 
-Event = Arrive | Leave | Expire | Cancel | Ran | Looked | Raised | Committed | Stalled | Release | GiveBack
+Event = Arrive | Leave | Expire | Cancel | Ran | Looked | Examined | Raised | Committed | Stalled | Release | GiveBack
 
 
 # Effects: what the host must do ----------------------------------------------------------------------------------
@@ -191,6 +204,27 @@ class Start:
     inputs: Json
     history: tuple[HistoryTurn, ...]
     variables: TurnVariables = field(default_factory=TurnVariables.none)
+
+
+@dataclass(frozen=True, slots=True)
+class Examine:
+    """Look up what is known of the turn's earlier attempts and record this one; say `Examined` with the same token."""
+
+    token: int
+    attempt: FailedTurn
+    losses: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """The attempt that was recorded in advance has ended: write how, or take the record back, then answer."""
+
+    uid: str
+    turn_id: str
+    attempt: int
+    failed: FailedTurn | None
+    waiters: tuple[Waiter, ...]
+    answer: bytes | DspexError
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,4 +269,4 @@ class Stop:
     """This activation is over; forget it."""
 
 
-Effect = Reply | Recall | Start | Look | Adopt | Abort | Commit | Record | Stop
+Effect = Reply | Recall | Start | Examine | Settle | Look | Adopt | Abort | Commit | Record | Stop

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from dspex_actors.errors import Moved, SessionBusy, StoreUnavailable
 from dspex_actors.ids import unit_of_session
-from dspex_actors.sessions.activation import Activation, moved
+from dspex_actors.sessions.activation import Activation
+from dspex_actors.sessions.answers import moved
 from dspex_actors.sessions.events import Event, GiveBack, Release
 from dspex_actors.store.port import Lease, Store
 
@@ -46,6 +47,7 @@ class Handover:
     """Hands over what one host serves. Used on the host's loop.
 
     Args:
+        name: The host's.
         store: Where the leases are.
         tenure: What the host holds.
         active: The sessions in its memory, by uid.
@@ -54,11 +56,13 @@ class Handover:
 
     def __init__(
         self,
+        name: str,
         store: Store,
         tenure: Tenure,
         active: Mapping[str, Activation],
         handle: Callable[[Activation, Event], None],
     ) -> None:
+        self._name = name
         self._store, self._tenure, self._active, self._handle = store, tenure, active, handle
         self._tasks: set[asyncio.Task[None]] = set()
         self._returned = 0
@@ -116,7 +120,18 @@ class Handover:
         self._tenure.close([one.uid])
         if self._is_here(one):
             one.retag(own)
-        task = asyncio.ensure_future(self._let_go(one.uid, own))
+        self._after_turn(one.uid, own)
+
+    def send_home(self, uid: str) -> bool:
+        """Let a session go to its shard's owner as soon as its turn has ended; whether it is here by its own lease."""
+        own = unit_of_session(uid)
+        if (epoch := self._tenure.epoch(own)) is None:
+            return False
+        self._after_turn(uid, Lease(own, epoch, self._name))
+        return True
+
+    def _after_turn(self, uid: str, own: Lease) -> None:
+        task = asyncio.ensure_future(self._let_go(uid, own))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

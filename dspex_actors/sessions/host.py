@@ -20,7 +20,8 @@ from dspex_actors.clock import Clock, SystemClock
 from dspex_actors.errors import Cancelled, DeadlineExceeded, Draining, DspexError, Internal, Moved, OutcomeUnknown
 from dspex_actors.resources.journal import Entry, Verdict
 from dspex_actors.resources.turn import Cancellation
-from dspex_actors.sessions.activation import Activation, Ask, Coming, checked_inputs, moved, status_of
+from dspex_actors.sessions.activation import Activation, Ask, Coming, checked_inputs, status_of
+from dspex_actors.sessions.answers import moved, unknown
 from dspex_actors.sessions.attempts import Attempts
 from dspex_actors.sessions.cancelling import cancel
 from dspex_actors.sessions.events import (
@@ -31,6 +32,7 @@ from dspex_actors.sessions.events import (
     Committed,
     Effect,
     Event,
+    Examine,
     Expire,
     Leave,
     Look,
@@ -40,6 +42,7 @@ from dspex_actors.sessions.events import (
     Record,
     Release,
     Reply,
+    Settle,
     Stalled,
     Start,
     Stop,
@@ -53,9 +56,9 @@ from dspex_actors.sessions.journal import JournalWriter
 from dspex_actors.sessions.limits import HostLimits
 from dspex_actors.sessions.load import Load
 from dspex_actors.sessions.memory_room import MemoryRoom
-from dspex_actors.sessions.refusals import unknown
 from dspex_actors.sessions.session import Session, Turn
 from dspex_actors.sessions.snapshots import Snapshots
+from dspex_actors.sessions.suspects import Suspects
 from dspex_actors.sessions.tenure import Tenure
 from dspex_actors.sessions.waker import Found, Waker
 from dspex_actors.sessions.watching import Sight, Watch, join, send_away
@@ -99,7 +102,10 @@ class Host:
         self._attempts = Attempts(
             self._inbox, self._clock, self._active.values, self._handle, self.wear, limits.programs
         )
-        self._handover = Handover(store, self._tenure, self._active, self._handle)
+        self._handover = Handover(name, store, self._tenure, self._active, self._handle)
+        self._suspects = Suspects(
+            store, self._clock, self._inbox, self._active, self._handle, self._reply, self._handover.send_home
+        )
         self._owner: dict[Waiter, Activation | None] = {}
         self._intake = Intake[Coming](
             self._loop, lambda new: self._tenure.admit(*new) if new[1] in self._owner else None
@@ -122,6 +128,11 @@ class Host:
     def handover(self) -> Handover:
         """Gives units and sessions to other hosts."""
         return self._handover
+
+    @property
+    def suspects(self) -> Suspects:
+        """Knows of turns that may have killed other hosts."""
+        return self._suspects
 
     def _release(self, units: Collection[str]) -> None:
         self._guards.release(units)
@@ -218,7 +229,7 @@ class Host:
         self._owner[waiter] = activation
         arrive = Arrive(
             waiter, turn.turn_id, turn.body_hash, inputs, self._clock.now_us(), ask.attempt, turn.expected_turn,
-            turn.cancel_on_disconnect, turn.kind, ask.resent,
+            turn.cancel_on_disconnect, turn.kind, ask.resent, ask.losses,
         )  # fmt: skip
         self._handle(activation, arrive)
         if gone:
@@ -263,6 +274,10 @@ class Host:
                 self._journal.record(failed)
             case Recall():
                 self._waker.recall(activation, effect, partial(self._recalled, activation, effect))
+            case Examine():
+                self._suspects.examine(activation, effect)
+            case Settle():
+                self._suspects.settle(activation, effect)
             case Look():
                 self._waker.look(session, effect, self._clock, partial(self._handle, activation))
             case Adopt(program):
@@ -325,6 +340,7 @@ class Host:
         `turn` is what was current before: once it has an entry, the writer may make it a part of that state.
         """
         self._attempts.abandon(activation)
+        self._suspects.abandon(activation, turn)
         self._forget(activation)
         send_away([activation], error, turn)
         for waiter in list(activation.timers):
@@ -369,6 +385,7 @@ class Host:
         self._room.close()
         await asyncio.to_thread(self._journal.close)
         await asyncio.to_thread(self._attempts.close)
+        await asyncio.to_thread(self._suspects.close)
         await asyncio.to_thread(self._waker.close)
         stopped = OutcomeUnknown("The service stopped before the turn's answer came. Ask by its key.")
         send_away(self._active.values(), stopped)

@@ -17,7 +17,7 @@ class HostInfo:
     """A host that says it is there. `started` is the process's start time, so that a reused pid is no host.
 
     `state_version` is the newest form of a state that it can read. One that is `draining` has been told to give all it
-    has away, and ends then.
+    has away, and ends then. `probation` is the session whose suspect turn it is there for alone.
     """
 
     name: str
@@ -27,6 +27,7 @@ class HostInfo:
     node: str
     state_version: int = 1
     draining: bool = False
+    probation: str | None = None
 
 
 def readable_by_all(hosts: Iterable[HostInfo]) -> int:
@@ -100,7 +101,8 @@ def choose(host: str | None, source: str, hosts: Sequence[HostView]) -> str:
     named = [view for view in hosts if view.name == host]
     if host is not None and not named:
         raise NotFound(f"There is no host {host!r}; these live: {', '.join(view.name for view in hosts) or 'none'}.")
-    free = [view for view in named or hosts if not view.draining and (host is not None or view.name != source)]
+    others = [view for view in hosts if view.name != source and not view.dedicated]
+    free = [view for view in named or others if not view.draining]
     if not free:
         raise NoCapacity("No other host can take it at the moment: start one more, or try again.", retry_after_s=2)
     return min(free, key=lambda view: view.load).name

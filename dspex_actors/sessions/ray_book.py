@@ -26,6 +26,7 @@ class Book:
         alive: The hosts that live, in the order of their coming.
         handles: Their actors.
         leaving: Those that give all they have away.
+        probation: Those that are there for one suspect turn, and the session (uid) that has it.
         units: Who has what.
         table: What routers go by.
         news: Set when there is a newer table; a fresh one each time.
@@ -38,6 +39,7 @@ class Book:
         self.alive: dict[str, HostInfo] = {}
         self.handles: dict[str, Any] = {}
         self.leaving: set[str] = set()
+        self.probation: dict[str, str] = {}
         self.units = Units(store.leases())
         self.draining = False
         self.table = Table(term << 32, {}, {})
@@ -46,7 +48,10 @@ class Book:
 
     def hosts(self) -> list[HostView]:
         """The hosts as the planner sees them."""
-        return [HostView(name, info.node, draining=name in self.leaving) for name, info in self.alive.items()]
+        return [
+            HostView(name, info.node, draining=name in self.leaving, dedicated=name in self.probation)
+            for name, info in self.alive.items()
+        ]
 
     def take_in(self, heir: str, leases: Sequence[Lease]) -> None:
         """These are that host's now; tell it."""
@@ -54,10 +59,12 @@ class Book:
         self.own(heir, leases)
 
     async def read(self) -> None:
-        """Go by what the store says, and tell every host what it owns. Raises StoreUnavailable."""
+        """Go by what the store says, and tell every host what of it is news to it. Raises StoreUnavailable."""
+        known = set(self.units.all)
         self.units.replace(await asyncio.to_thread(self.store.leases))
         for name in self.alive:
-            self.own(name, self.units.of(name))
+            if news := [lease for lease in self.units.of(name) if lease not in known]:
+                self.own(name, news)
 
     def own(self, name: str, leases: Sequence[Lease]) -> None:
         """Tell a host what it owns until it has heard it; should it be dead, its watch says so."""

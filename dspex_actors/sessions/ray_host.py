@@ -44,6 +44,8 @@ WEAR_S = 1.0
 """How often a host looks whether it is worn out."""
 LEAVE_S = 0.5
 """How long Ray has to end an actor that wants to, before its process ends by itself."""
+PROBATION_S = 10.0
+"""How long placement may look for a standby that a suspect turn has to itself, before it is asked again."""
 SWITCH_S = 0.001
 """How long a thread that runs a program may hold the interpreter while the I/O thread has a reply to send; Python's own
 choice is 5 ms, several turns long."""
@@ -65,6 +67,7 @@ class HostActor:
         self._host: Host | None = None
         self._info: HostInfo | None = None
         self._server: HostServer | None = None
+        self._seeking: set[asyncio.Task[None]] = set()
         self._stopping = threading.Event()
         self._parked: Any = None
         threading.Thread(target=self._serve, name="io", daemon=True).start()
@@ -113,6 +116,13 @@ class HostActor:
         assert self._info is not None
         self._info = replace(self._info, draining=True)
 
+    async def put_on_probation(self, uid: str | None, term: int) -> None:
+        """From now on it is there for one turn of that session alone, also for a placement that starts anew."""
+        self._check(term)
+        assert self._info is not None
+        self._info = replace(self._info, probation=uid)
+        await self._on_io(self._put_on_probation(uid))
+
     async def retire(self, term: int) -> None:
         """End, because everything has been given away; its supervisor starts another one."""
         self._check(term)
@@ -160,6 +170,23 @@ class HostActor:
     async def _tell(self) -> None:
         self._serving.handover.tell()
 
+    async def _put_on_probation(self, uid: str | None) -> None:
+        self._serving.suspects.put_on_probation(uid)
+
+    def _seek(self, uid: str, shard: int) -> None:
+        """A turn of the session waits for a host of its own."""
+        task = self._loop.create_task(self._seek_probation(uid, shard))
+        self._seeking.add(task)
+        task.add_done_callback(self._seeking.discard)
+
+    async def _seek_probation(self, uid: str, shard: int) -> None:
+        while self._serving.suspects.is_held(uid):
+            try:
+                await placement_handle().put_on_probation.remote(uid, shard, PROBATION_S)
+            except (ray.exceptions.RayError, LookupError) as error:
+                log.info("session %s still waits for a host of its own: %s", uid, type(error).__name__)
+            await asyncio.sleep(RETRY_S)
+
     async def _load(self) -> Load:
         return self._serving.load()
 
@@ -202,6 +229,7 @@ class HostActor:
 
         async def listen() -> None:
             self._host = Host(self._name, store, programs, limits=limits)
+            self._host.suspects.seek = self._seek
             self._server = HostServer(self._host, store.store_id, store.stream_key)
             await self._server.listen(address)
 

@@ -35,6 +35,7 @@ from dspex_actors.sessions.placement import (
 )
 from dspex_actors.sessions.ray_book import RETRY_S, Book
 from dspex_actors.sessions.ray_moves import Moves
+from dspex_actors.sessions.ray_probation import Probations
 from dspex_actors.store.port import Lease, Store
 from supervisors import lifeline
 
@@ -63,6 +64,7 @@ class PlacementActor:
         self._book = Book(self._store, term)
         self._moves = Moves(self._book, self._settle_surely)
         self._state_version = self._store.state_version()
+        self._probations = Probations(self._book, self._moves, self._settle_surely)
         self._watches: dict[str, int] = {}
         self._dead: set[str] = set()
         self._gathered = self._following = False
@@ -81,6 +83,8 @@ class PlacementActor:
             self._book.alive[info.name] = info
             log.info("host %s attached, pid %s", info.name, info.pid)
             self._book.spawn(self._moves.hear(info.name))
+            if info.probation is not None:
+                self._probations.resume(info.name, info.probation)
             if info.draining:
                 self._moves.begin_drain(info.name)
         if not self._gathered:
@@ -218,6 +222,7 @@ class PlacementActor:
             name: {
                 "pid": self._book.alive[name].pid,
                 **({"status": "draining"} if name in self._book.leaving else {}),
+                **({"kind": "probation"} if name in self._book.probation else {}),
                 **(asdict(load) if isinstance(load, Load) else {}),
             }
             for name, load in zip(names, found, strict=True)
@@ -255,7 +260,16 @@ class PlacementActor:
         Raises:
             NoCapacity: There is none at the moment, or another host leaves.
         """
-        self._moves.recycle(name, reason)
+        if name not in self._book.probation:
+            self._moves.recycle(name, reason)
+
+    async def put_on_probation(self, uid: str, shard: int, patience_s: float) -> None:
+        """Move a session to a standby that does nothing else while one suspect turn of it runs.
+
+        Raises:
+            NoCapacity: None has become free in time.
+        """
+        await self._probations.put(uid, shard, patience_s)
 
     async def drain(self, timeout_s: float) -> bool:
         """No host takes new turns any more; whether all that ran have ended."""

@@ -21,11 +21,11 @@ from dspex_actors.ids import unit_of_session, unit_of_shard
 from dspex_actors.resources.session import SessionRecord
 from dspex_actors.resources.turn import Cancellation, TurnAnswer, TurnEvent, TurnRequest
 from dspex_actors.sessions.activation import Ask
+from dspex_actors.sessions.answers import unknown
 from dspex_actors.sessions.cancelling import insist
 from dspex_actors.sessions.frames import Kind
 from dspex_actors.sessions.link import Link
 from dspex_actors.sessions.placement import Place, Table
-from dspex_actors.sessions.refusals import unknown
 from dspex_actors.sessions.server import turn_head
 from dspex_actors.sessions.waiting import TurnWait
 from dspex_actors.sessions.watches import Watches
@@ -42,7 +42,10 @@ ANSWER_S = 2.0
 
 @dataclass(slots=True, eq=False)
 class Outstanding:
-    """A turn whose outcome is not here yet. `link` is where it was last sent to, None while it waits to be sent."""
+    """A turn whose outcome is not here yet. `link` is where it was last sent to, None while it waits to be sent.
+
+    `doubt` is the host that may have been running it when the link to that was lost.
+    """
 
     record: SessionRecord
     ask: Ask
@@ -50,6 +53,7 @@ class Outstanding:
     until: float
     link: Link | None = None
     sent: bool = False
+    doubt: str = ""
     timer: asyncio.TimerHandle | None = None
 
 
@@ -222,7 +226,10 @@ class Router:
         left = outstanding.until - self._loop.time()
         if link is None or not link.ready or outstanding.link is not None or left <= 0:
             return
-        outstanding.ask = replace(outstanding.ask, unit=place.unit, epoch=place.epoch, seen=outstanding.wait.seen)
+        # The link alone may have been cut; that another host serves the session now says that its host was lost.
+        losses = outstanding.ask.losses + (outstanding.doubt not in ("", place.host))
+        outstanding.doubt, seen = "", outstanding.wait.seen
+        outstanding.ask = replace(outstanding.ask, unit=place.unit, epoch=place.epoch, seen=seen, losses=losses)
         outstanding.link, outstanding.sent = link, True
         ask = outstanding.ask
         link.send(Kind.TURN, number, turn_head(ask, left), ask.turn.inputs, lane=ask.uid)
@@ -298,9 +305,12 @@ class Router:
         if (lost := self._lost.get(link.host)) is not None:
             lost.set()
         self._watches.gone(link)
+        uids = set[str]()
         for outstanding in self._turns.values():
             if outstanding.link is link:
                 outstanding.link = None
+                outstanding.doubt = link.host if outstanding.ask.uid not in uids else ""  # the oldest one runs
+                uids.add(outstanding.ask.uid)
                 attempt = max(outstanding.ask.attempt + 1, outstanding.wait.next_attempt)
                 outstanding.ask = replace(outstanding.ask, attempt=attempt, resent=True)
         self._send_waiting()

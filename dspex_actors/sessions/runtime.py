@@ -18,6 +18,7 @@ from dspex_actors.errors import Cancelled, DspexError, NotFound, Unauthenticated
 from dspex_actors.ids import rfc3339
 from dspex_actors.resources.journal import Entry, public_change, public_turn
 from dspex_actors.resources.key import Principal, hash_secret
+from dspex_actors.resources.losses import end_of, ended
 from dspex_actors.resources.program import Program, ProgramChange, ProgramSpec
 from dspex_actors.resources.session import ForkSpec, SessionChange, SessionRecord, SessionSpec
 from dspex_actors.resources.turn import Cancellation, TurnAnswer, TurnEvent, TurnRequest, bind_request
@@ -298,10 +299,10 @@ class SessionRuntime:
         """What the store says of a turn that its host does not have. Raises NotFound."""
         if await self._db(self._store.turn_by_id, record.uid, turn_id) is not None:
             return Cancellation(too_late=(turn_id,))
-        failed = await self._db(self._store.failures, record.uid, turn_id)
-        if not failed:
+        failed = end_of(await self._db(self._store.failures, record.uid, turn_id))
+        if failed is None:
             raise NotFound(f"No turn {turn_id} runs, waits or is recorded in this session. Check its id.")
-        was_cancelled = failed[-1].public()["error"]["code"] == Cancelled.code
+        was_cancelled = failed.public()["error"]["code"] == Cancelled.code
         return Cancellation((turn_id,)) if was_cancelled else Cancellation(too_late=(turn_id,))
 
     async def turns(self, tenant: str, session_id: str, page: Page, include_failed: bool) -> Listing[Json]:
@@ -310,7 +311,7 @@ class SessionRuntime:
         found = await self._db(self._store.turns, record.uid, page)
         items = await self._shown(record, found.items)
         if include_failed:
-            failed = [each.public() for each in await self._db(self._store.failures, record.uid)]
+            failed = [each.public() for each in ended(await self._db(self._store.failures, record.uid))]
             first = items[0]["turn"] if items else 0
             last = items[-1]["turn"] if items and found.next_cursor else None
             shown = [f for f in failed if f["after_turn"] >= first - 1 and (last is None or f["after_turn"] < last)]
@@ -329,10 +330,10 @@ class SessionRuntime:
         entry = await self._db(self._store.turn_by_id, record.uid, turn_id)
         if entry is not None:
             return public_change(entry) if entry.kind != "turn" else (await self._shown(record, [entry]))[0]
-        failed = await self._db(self._store.failures, record.uid, turn_id)
-        if not failed:
+        failed = end_of(await self._db(self._store.failures, record.uid, turn_id))
+        if failed is None:
             raise NotFound(f"No turn {turn_id} is recorded in this session: it did not happen, or has not ended yet.")
-        return failed[-1].public()
+        return failed.public()
 
     async def _shown(self, record: SessionRecord, turns: Sequence[Entry]) -> list[Json]:
         # Read after the turns, so that it knows all of them.

@@ -181,6 +181,7 @@ def turn_head(ask: Ask, timeout_s: float) -> tuple[Any, ...]:
     return (
         ask.uid, ask.unit, ask.epoch, ask.attempt, turn.stream, turn.turn_id, turn.keyed, turn.body_hash, timeout_s,
         turn.expected_turn, turn.cancel_on_disconnect, turn.request_id, turn.kind, *ask.seen, ask.resent,
+        ask.losses,
     )  # fmt: skip
 
 
@@ -188,13 +189,13 @@ def _ask(head: Any, inputs: bytes) -> Ask:
     try:
         uid, unit, epoch, attempt, streams, turn_id, keyed, body_hash, timeout_s, *rest = head
         expected_turn, cancel_on_disconnect, request_id, kind, *seen = rest
-        seen_attempt, seen_n, resent = seen
+        seen_attempt, seen_n, resent, losses = seen
     except (TypeError, ValueError) as error:
         raise FrameError("a turn without a proper head") from error
     turn = TurnRequest(
         turn_id, keyed, body_hash, inputs, timeout_s, expected_turn, cancel_on_disconnect, streams, request_id, kind
     )
-    return Ask(uid, unit, epoch, attempt, turn, (seen_attempt, seen_n), resent)
+    return Ask(uid, unit, epoch, attempt, turn, (seen_attempt, seen_n), resent, losses)
 
 
 def _bytes(delta: str) -> bytes:

@@ -25,14 +25,14 @@ from dspex_actors.errors import (
     DeadlineExceeded,
     DspexError,
     Internal,
-    Moved,
     SessionBusy,
     StoreUnavailable,
 )
-from dspex_actors.resources.journal import Entry, FailedTurn, Verdict, entry_answer
+from dspex_actors.resources.journal import Entry, Verdict, entry_answer
 from dspex_actors.resources.session import SessionRecord
 from dspex_actors.resources.variables import Declared
-from dspex_actors.sessions import busy, changes
+from dspex_actors.sessions import busy, changes, suspicion
+from dspex_actors.sessions.answers import MAILBOX_LIMIT, full, mismatch, moved, replies, unknown
 from dspex_actors.sessions.events import (
     Abort,
     Adopt,
@@ -42,6 +42,7 @@ from dspex_actors.sessions.events import (
     Committed,
     Effect,
     Event,
+    Examined,
     Expire,
     GiveBack,
     Json,
@@ -54,11 +55,9 @@ from dspex_actors.sessions.events import (
     Release,
     Reply,
     Stalled,
-    Start,
     Stop,
     Waiter,
 )
-from dspex_actors.sessions.refusals import MAILBOX_LIMIT, full, mismatch, unknown
 from dspex_actors.sessions.state import State, fold
 
 T = TypeVar("T")
@@ -90,6 +89,11 @@ class Turn:
     entry: Entry | None = None
     ran: Ran | Looked | None = None
     kind: str = "turn"
+    losses: int = 0
+    recorded: bool = False
+    """Whether this attempt was recorded before it began, or is being so."""
+    held: bool = False
+    """Whether it waits for a host of its own."""
     watchers: dict[Waiter, None] = field(default_factory=dict)
     followed: bool = False
 
@@ -128,7 +132,10 @@ class Session:
             case Raised(token=token) if self._runs(token):
                 yield from self._fail_current(event.error, event.now_us)
                 yield from self._next(event.now_us)
-            case Ran(token=token) | Looked(token=token) | Raised(token=token):
+            case Examined(token=token) if self._runs(token):
+                yield from suspicion.examined(self, event)
+                yield from self._next(event.now_us)
+            case Ran(token=token) | Looked(token=token) | Raised(token=token) | Examined(token=token):
                 self.abandoned.discard(token)
                 yield from self._next(event.now_us)
             case Committed(verdict=Verdict.COMMITTED):
@@ -193,7 +200,7 @@ class Session:
         attempt = max(event.attempt, self.attempts.get(event.turn_id, 0) + 1)
         return Turn(
             event.turn_id, event.body_hash, event.inputs, attempt, event.expected_turn, event.cancel_on_disconnect,
-            {event.waiter: True}, event.now_us, kind=event.kind,
+            {event.waiter: True}, event.now_us, kind=event.kind, losses=event.losses,
         )  # fmt: skip
 
     def _join(self, turn: Turn, event: Arrive) -> Iterator[Effect]:
@@ -201,6 +208,7 @@ class Session:
             yield Reply(event.waiter, mismatch(event.turn_id))
         else:
             turn.waiters[event.waiter] = True
+            turn.losses = max(turn.losses, event.losses)
             turn.cancel_on_disconnect = turn.cancel_on_disconnect and event.cancel_on_disconnect
 
     def find(self, turn_id: str) -> Turn | None:
@@ -227,10 +235,7 @@ class Session:
         self.tokens += 1
         turn.token, turn.started_at_us = self.tokens, now_us
         self.current = turn
-        if turn.kind != "turn":
-            return changes.begin(self, turn, now_us)
-        past = tuple(self.state.history)
-        return Start(turn.token, turn.turn_id, turn.attempt, turn.inputs, past, changes.variables(self))
+        return suspicion.begin(self, turn, FAILED_KEPT) if turn.kind == "turn" else changes.begin(self, turn, now_us)
 
     @property
     def _may_start(self) -> bool:
@@ -291,6 +296,8 @@ class Session:
         if (program := changes.adopt(self, turn.ran, turn.entry.seq)) is not None:
             yield Adopt(program)
         self.attempts.pop(turn.turn_id, None)
+        if turn.recorded:
+            yield suspicion.settle(self, turn)
         self.current, self.stalled = None, False
         yield from replies(turn, entry_answer(self.record.id, turn.entry))
 
@@ -300,17 +307,13 @@ class Session:
         self.current = None
         if turn.turn_id:
             remember(self.attempts, turn.turn_id, turn.attempt)
+        failed = suspicion.attempt_of(self, turn, error, now_us)
+        if turn.recorded:
+            yield from suspicion.fail(self, turn, error, failed)
+            return
         if turn.kind == "turn":
-            yield self._failure(turn, turn.attempt, error, now_us)
+            yield Record(failed)
         yield from replies(turn, error)
-
-    def _failure(self, turn: Turn, starts: int, error: DspexError, now_us: int) -> Effect:
-        return Record(
-            FailedTurn(
-                uid=self.record.uid, turn_id=turn.turn_id, attempt=starts, after_turn=self.state.turn,
-                inputs=orjson.dumps(turn.inputs), problem=orjson.dumps(error.problem()), at_us=now_us,
-            )
-        )  # fmt: skip
 
     def _refused(self, now_us: int) -> Iterator[Effect]:
         self.stalled = False
@@ -322,13 +325,16 @@ class Session:
         if turn is not None:
             if turn.entry is None:
                 yield Abort(turn.token)
-            yield from replies(turn, Moved("This session is served by another host now."))
+            yield from suspicion.give_back(self, turn) if turn.recorded else replies(turn, moved())
         yield from self._give_back()
         yield Stop()
 
     def _give_back(self) -> Iterator[Effect]:
+        if self.current is not None and self.current.held:
+            turn, self.current = self.current, None
+            yield from replies(turn, moved())
         while self.mailbox:
-            yield from replies(self.mailbox.popleft(), Moved("This session is served by another host now."))
+            yield from replies(self.mailbox.popleft(), moved())
 
     def _stall(self) -> Iterator[Effect]:
         self.stalled = True
@@ -359,7 +365,8 @@ class Session:
             return
         what = "while it ran" if turn is self.current else "before it could start"
         detail = f"Time ran out {what}; nothing of it is in the session. Send it again with a longer timeout."
-        yield from self._drop(turn, DeadlineExceeded(detail), event.now_us)
+        late = suspicion.no_room(turn.turn_id) if turn.held else DeadlineExceeded(detail)
+        yield from self._drop(turn, late, event.now_us)
 
     def _turn_of(self, waiter: Waiter) -> Turn | None:
         if self.current is not None and waiter in self.current.waiters:
@@ -373,19 +380,16 @@ class Session:
             remember(self.cancelled, turn.turn_id, None)
         if turn is self.current:
             yield Abort(turn.token)
-            self.abandoned.add(turn.token)
+            if not turn.held:  # else nothing of it runs, and nothing will end
+                self.abandoned.add(turn.token)
             yield from self._fail_current(error, now_us)
             yield from self._next(now_us)
             return
         self.mailbox.remove(turn)
         if isinstance(error, Cancelled) and turn.kind == "turn":
-            yield self._failure(turn, turn.attempt - 1, error, now_us)  # so that its key tells what became of it
+            # so that its key tells what became of it
+            yield Record(suspicion.attempt_of(self, turn, error, now_us, starts=turn.attempt - 1))
         yield from replies(turn, error)
-
-
-def replies(turn: Turn, answer: bytes | DspexError) -> Iterator[Effect]:
-    """The same answer for everybody who waits for the turn; whoever has left does not listen."""
-    return (Reply(waiter, answer) for waiter in (*turn.waiters, *turn.watchers))
 
 
 def remember(known: dict[str, T], turn_id: str, value: T) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -12,6 +11,7 @@ from dspex_actors.errors import StoreUnavailable
 from dspex_actors.programs.call import HistoryTurn
 from dspex_actors.resources.journal import Entry, check_format, rewind_of
 from dspex_actors.resources.variables import Values
+from dspex_actors.sessions.conversation import Conversation
 from dspex_actors.sessions.turn_ids import TurnIds
 
 
@@ -43,7 +43,7 @@ class State:
         tail: What a snapshot would save an activation from reading.
     """
 
-    history: deque[HistoryTurn]
+    history: Conversation
     seq: int = 0
     turn: int = 0
     turn_ids: TurnIds = field(default_factory=TurnIds)
@@ -54,7 +54,7 @@ class State:
     @classmethod
     def of(cls, history_window: int, history: Iterable[HistoryTurn] = ()) -> State:
         """A state that shows this conversation, and has nothing else yet."""
-        return cls(deque(history, maxlen=history_window))
+        return cls(Conversation(history_window, history))
 
 
 def empty(history_window: int) -> State:

@@ -56,6 +56,11 @@ class Units:
         """Every host that some lease names."""
         return {lease.host for lease in self._leases.values()}
 
+    @property
+    def session_hosts(self) -> set[str]:
+        """Hosts that have leases of sessions and no others."""
+        return self.owners - {lease.host for lease in self.all if not lease.unit.startswith(SESSION)}
+
     def of(self, host: str) -> list[Lease]:
         """The leases of one host."""
         return [lease for lease in self._leases.values() if lease.host == host]
@@ -99,6 +104,10 @@ class Units:
         for lease in carry.leases:
             self._moving.pop(lease.unit, None)
 
+    def is_expected(self, host: str) -> bool:
+        """Whether units are on their way to a host."""
+        return host in self._moving.values()
+
     def plan(self, hosts: Sequence[HostView], wanted: int, hidden: Collection[str] = ()) -> Plan:
         """What has to move. Hosts that are `hidden`, alive as far as one knows, keep what they have until they show up.
 
@@ -130,9 +139,14 @@ class Units:
             else:
                 carried.setdefault((source, target), []).append(lease)
         if hosts:  # whom nobody inherits a shard of is inherited too: by that its sessions become their shards' again
-            heirs |= {lost: {hosts[0].name: []} for lost in self._with_sessions_alone() - living}
+            heirs |= {lost: {hosts[0].name: []} for lost in self.session_hosts - living}
         return Plan(heirs, [Carry(source, target, tuple(found)) for (source, target), found in carried.items()])
 
-    def _with_sessions_alone(self) -> set[str]:
-        """The hosts that have leases, and none of a shard."""
-        return self.owners - {lease.host for lease in self._leases.values() if not lease.unit.startswith(SESSION)}
+
+def idle_hosts(hosts: Sequence[HostView], units: Units) -> list[str]:
+    """Hosts with nothing to do, now or soon, and no end in sight; the newest last."""
+    return [
+        view.name
+        for view in hosts
+        if not (view.draining or view.dedicated or units.of(view.name) or units.is_expected(view.name))
+    ]

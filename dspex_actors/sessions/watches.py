@@ -8,9 +8,9 @@ from typing import Any
 import orjson
 
 from dspex_actors.errors import from_problem
+from dspex_actors.sessions.answers import unknown
 from dspex_actors.sessions.frames import Kind
 from dspex_actors.sessions.link import Link
-from dspex_actors.sessions.refusals import unknown
 from dspex_actors.sessions.watching import Sight, Watch, WatchWait
 
 

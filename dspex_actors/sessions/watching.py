@@ -19,9 +19,11 @@ import orjson
 
 from dspex_actors.errors import DspexError, HostLost, Internal, Moved, NotFound, OutcomeUnknown, from_problem
 from dspex_actors.resources.journal import entry_answer
+from dspex_actors.resources.losses import end_of
 from dspex_actors.resources.session import SessionRecord
 from dspex_actors.resources.turn import TurnEvent
-from dspex_actors.sessions.activation import Activation, moved
+from dspex_actors.sessions.activation import Activation
+from dspex_actors.sessions.answers import moved
 from dspex_actors.sessions.events import Waiter
 from dspex_actors.sessions.session import Turn
 from dspex_actors.sessions.waiting import NO_EVENT, TurnWait
@@ -234,9 +236,9 @@ def ending_of(store: Store, record: SessionRecord, turn_id: str) -> Ending | Non
     if entry is not None:
         attempts = orjson.loads(entry.delta).get("attempts", 1)
         return Ending(attempts, entry_answer(record.id, entry))
-    failed = store.failures(record.uid, turn_id)
-    if failed:
-        return Ending(failed[-1].attempt, from_problem(orjson.loads(failed[-1].problem)))
+    failed = end_of(store.failures(record.uid, turn_id))
+    if failed is not None:
+        return Ending(failed.attempt, from_problem(orjson.loads(failed.problem)))
     store.load_session(record.uid)
     return None
 

@@ -64,10 +64,15 @@ def record_failure(connection: Connection, failed: FailedTurn) -> None:
     tenant = connection.scalar(of_uid)
     if tenant is None:
         return
-    key = (failed_turn.c.uid, failed_turn.c.turn_id, failed_turn.c.attempt)
-    same = [column == value for column, value in zip(key, (failed.uid, failed.turn_id, failed.attempt), strict=True)]
-    connection.execute(delete(failed_turn).where(*same))
+    forget_failure(connection, failed.uid, failed.turn_id, failed.attempt)
     connection.execute(insert(failed_turn).values({**asdict(failed), "tenant": tenant}))
+
+
+def forget_failure(connection: Connection, uid: str, turn_id: str, attempt: int) -> None:
+    """Delete it; nothing where it is not there."""
+    key = (failed_turn.c.uid, failed_turn.c.turn_id, failed_turn.c.attempt)
+    same = [column == value for column, value in zip(key, (uid, turn_id, attempt), strict=True)]
+    connection.execute(delete(failed_turn).where(*same))
 
 
 def failures(connection: Connection, uid: str, turn_id: str | None) -> Sequence[FailedTurn]:

@@ -228,6 +228,10 @@ class Store(Protocol):
         """Keep failed attempts (same key and attempt: replaced). A session that is gone is no error."""
         ...
 
+    def forget_failure(self, uid: str, turn_id: str, attempt: int) -> None:
+        """Take back the record of an attempt, if there is one."""
+        ...
+
     def failures(self, uid: str, turn_id: str | None = None) -> Sequence[FailedTurn]:
         """Failed attempts of a session, or of one turn, oldest first; the newest 1,000 at most."""
         ...

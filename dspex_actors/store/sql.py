@@ -267,6 +267,11 @@ class SqlStore:
             for failed in failures:
                 journal.record_failure(connection, failed)
 
+    def forget_failure(self, uid: str, turn_id: str, attempt: int) -> None:
+        """Take back the record of an attempt."""
+        with self._database.write() as connection:
+            journal.forget_failure(connection, uid, turn_id, attempt)
+
     def failures(self, uid: str, turn_id: str | None = None) -> Sequence[FailedTurn]:
         """Failed attempts, oldest first; the newest 1,000 at most."""
         with self._database.read() as connection:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 import threading
+import time
 
 import dspy  # type: ignore[import-untyped]
 
@@ -40,4 +43,17 @@ class Greedy(dspy.Module):  # type: ignore[misc]
         if question == "block":
             for _ in range(9):
                 threading.Event().wait(1.5)
+        return dspy.Prediction(answer=f"heard {question}")
+
+
+class Deadly(dspy.Module):  # type: ignore[misc]
+    """Sync: ends or seizes its process when asked to."""
+
+    def forward(self, question: str) -> dspy.Prediction:
+        """Answers, or kills its host in some way."""
+        if question == "exit":
+            time.sleep(1.5)  # so that people can see it run
+            os._exit(1)
+        if question == "hold":
+            re.match(r"(a+)+$", "a" * 40 + "b")  # for years, and without giving the interpreter to anybody
         return dspy.Prediction(answer=f"heard {question}")

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from dspex_actors.config import MAX_BODY_BYTES
-from dspex_actors.sessions.refusals import MAILBOX_LIMIT
+from dspex_actors.sessions.answers import MAILBOX_LIMIT
 from dspex_actors.sessions.session import ABANDONED_LIMIT
 from tests.support.modules import RELEASE
 from tests.support.serving import Served, served

@@ -19,8 +19,13 @@ WHOLE = "".join(f"{number} " for number in range(12))
 Faults = list[str]
 
 
+def few(faults: Faults) -> bool:
+    """A turn that is running at three losses is refused, rightly."""
+    return faults.count("lose") < 3
+
+
 @settings(max_examples=20, deadline=None)
-@given(st.lists(st.sampled_from(["lose", "move", "cut"]), max_size=4), st.integers(0, 2**32))
+@given(st.lists(st.sampled_from(["lose", "move", "cut"]), max_size=4).filter(few), st.integers(0, 2**32))
 def test_every_reader_sees_rising_ids_and_exactly_one_end(faults: Faults, seed: int) -> None:
     """Who sends the turn and stays, who only watches, and who comes and goes; the turn is recorded once."""
 
@@ -44,7 +49,7 @@ def test_every_reader_sees_rising_ids_and_exactly_one_end(faults: Faults, seed: 
 
 
 @settings(max_examples=12, deadline=None)
-@given(st.lists(st.sampled_from(["lose", "move", "cut"]), min_size=1, max_size=3), st.integers(0, 2**32))
+@given(st.lists(st.sampled_from(["lose", "move", "cut"]), min_size=1, max_size=3).filter(few), st.integers(0, 2**32))
 def test_a_client_that_retries_with_its_last_event_sees_one_stream(faults: Faults, seed: int) -> None:
     """Its replica dies with every connection, so that nobody but itself sends the turn again."""
 

@@ -132,6 +132,16 @@ def test_a_failed_attempt_is_kept_and_replaced_by_its_like(store: Store) -> None
     assert store.failures(session.uid) == [replace(failed, problem=b"{}")]
 
 
+def test_the_record_of_an_attempt_is_taken_back(store: Store) -> None:
+    """That one alone; what is not there is no error."""
+    session = make_session(store)
+    first, second = (FailedTurn(session.uid, "k", attempt, 0, b"{}", b"{}", attempt) for attempt in (1, 2))
+    store.record_failures([first, second])
+    for _ in range(2):
+        store.forget_failure(session.uid, "k", 2)
+    assert store.failures(session.uid) == [first]
+
+
 def test_a_failure_of_a_session_that_is_gone_is_no_error(store: Store) -> None:
     """And leaves nothing."""
     store.record_failures([FailedTurn("01J", "k", 1, 0, b"{}", b"{}", 5)])

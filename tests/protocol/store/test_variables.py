@@ -300,13 +300,13 @@ def _delta(binding: Binding) -> bytes:
     return orjson.dumps({"binding": asdict(binding)})
 
 
-def test_what_older_hosts_do_not_know_waits_until_they_are_gone(url: str) -> None:
+def test_what_older_hosts_do_not_know_waits_until_they_are_gone(new_url: str) -> None:
     """Variables, and sessions that are bound anew: a host of before would lose the one and refuse the other."""
-    with opened_at(url, "0003") as connection:
+    with opened_at(new_url, "0003") as connection:
         connection.exec_driver_sql("DELETE FROM meta WHERE key = 'state_version_written'")
     plain = ProgramSpec(name="p", signature="q -> a")
     new = (plain.model_copy(update={"variables": DECLARED}), SessionSpec(program="p", version_policy="follow"), None)
-    with closing(open_store(url)) as store:
+    with closing(open_store(new_url)) as store:
         check_new(store, plain)
         check_new(store, SessionSpec(program="p", lm="x"))
         for made in new:

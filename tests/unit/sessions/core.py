@@ -16,6 +16,8 @@ from dspex_actors.sessions.events import (
     Commit,
     Committed,
     Event,
+    Examine,
+    Examined,
     Look,
     Looked,
     Raised,
@@ -23,11 +25,13 @@ from dspex_actors.sessions.events import (
     Recall,
     Record,
     Reply,
+    Settle,
     Start,
     Stop,
 )
 from dspex_actors.sessions.session import Session
 from dspex_actors.sessions.state import State, empty, exchange, replay
+from dspex_actors.sessions.suspicion import Finding
 from tests.support.time_travel import Law
 
 RECORD = SessionRecord("UID", "default", "alice", "PUID", "qa", 1, None, 7, "shard:7", 0, 0, 0)
@@ -61,6 +65,8 @@ class Bench:
     session: Session = field(default_factory=lambda: Session(RECORD, 1, empty(20)))
     starts: list[Start] = field(default_factory=list)
     looks: list[Look] = field(default_factory=list)
+    examines: list[Examine] = field(default_factory=list)
+    settles: list[Settle] = field(default_factory=list)
     aborts: list[int] = field(default_factory=list)
     commits: list[Entry] = field(default_factory=list)
     replies: dict[str, list[bytes | DspexError]] = field(default_factory=dict)
@@ -78,6 +84,12 @@ class Bench:
                     self.starts.append(effect)
                 case Look():
                     self.looks.append(effect)
+                case Examine():
+                    self.examines.append(effect)
+                case Settle():
+                    self.settles.append(effect)
+                    for waiter in effect.waiters:
+                        self.replies.setdefault(str(waiter), []).append(effect.answer)
                 case Abort(token):
                     self.aborts.append(token)
                 case Commit(entry):
@@ -132,6 +144,10 @@ class Bench:
         """The running program ends well."""
         token = self.starts[-1].token if token is None else token
         self.tell(Ran(token, {"a": token}, dict(USAGE), "mock", 1000))
+
+    def examined(self, finding: Finding | DspexError) -> None:
+        """The last turn that was looked up may begin, or not."""
+        self.tell(Examined(self.examines[-1].token, finding, 999))
 
     def raised(self, token: int | None = None) -> None:
         """The running program fails."""

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from dspex_actors.resources.turn import Cancellation
 from dspex_actors.sessions import intake
+from dspex_actors.sessions.answers import MAILBOX_LIMIT
 from dspex_actors.sessions.intake import A_TICK, Intake
-from dspex_actors.sessions.refusals import MAILBOX_LIMIT
 from tests.unit.sessions.hosting import hosting, until
 
 LINES = st.lists(st.sampled_from("abc"), max_size=60)

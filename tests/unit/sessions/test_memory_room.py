@@ -15,6 +15,7 @@ from tests.unit.sessions.hosting import hosting, until
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory_room, "SWEEP_S", 0.001)
+    monkeypatch.setattr(memory_room, "QUIET_S", 0.01)
 
 
 def test_an_idle_session_leaves_and_comes_back_with_all_it_knows() -> None:
@@ -76,6 +77,24 @@ def test_an_attempt_that_cannot_be_stopped_keeps_its_session_in_memory() -> None
             assert list(bench.host._active) == [alice.uid]
             bench.program.gate("g").open()
             await until(lambda: bench.host.load().sessions == 0)
+
+    asyncio.run(scenario())
+
+
+def test_a_quiet_session_is_folded_and_goes_on_where_it_was() -> None:
+    """While a busy one is not."""
+
+    async def scenario() -> None:
+        async with hosting() as bench:
+            alice, bob = bench.session("alice"), bench.session("bob")
+            running = bench.ask(bob, "t1", gate="g")
+            await bench.ask(alice, "t1").answer()
+            states = [bench.host._active[each.uid].session.state for each in (alice, bob)]  # type: ignore[union-attr]
+            await until(lambda: bool(states[0].history._folded))
+            assert not states[1].history._folded
+            assert (await bench.ask(alice, "t2").answer())["outputs"]["seen"] == ["t1"]
+            bench.program.gate("g").open()
+            assert (await running.answer())["turn"] == 1
 
     asyncio.run(scenario())
 

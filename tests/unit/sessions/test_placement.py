@@ -32,6 +32,14 @@ def test_the_host_with_the_least_to_do_is_chosen_but_not_the_one_to_leave() -> N
     assert choose(None, "a", hosts) == "c"
 
 
+def test_a_host_that_is_there_for_some_sessions_only_is_chosen_by_name_alone() -> None:
+    """Though it has the least to do."""
+    hosts = [HostView("a", load=9), HostView("b", dedicated=True), HostView("c", load=5)]
+    assert (choose(None, "a", hosts), choose("b", "a", hosts)) == ("c", "b")
+    with pytest.raises(NoCapacity):
+        choose(None, "a", hosts[:2])
+
+
 def test_the_host_that_is_asked_for_is_chosen() -> None:
     """Also the one that it is on: nothing moves then."""
     assert choose("a", "a", [HostView("a"), HostView("b")]) == "a"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dspex_actors.resources.journal import Verdict
+from dspex_actors.sessions.answers import MAILBOX_LIMIT
 from dspex_actors.sessions.events import Committed, Expire, Leave, Release, Stalled
-from dspex_actors.sessions.refusals import MAILBOX_LIMIT
 from dspex_actors.sessions.session import ABANDONED_LIMIT, FAILED_KEPT
+from dspex_actors.sessions.suspicion import Finding
 from tests.unit.sessions.core import Bench
 
 
@@ -56,6 +57,7 @@ def test_the_same_key_runs_again_after_a_definite_error() -> None:
     bench.arrive("a", "key")
     bench.raised()
     bench.arrive("b", "key")
+    bench.examined(Finding.FREE)
     assert bench.starts[-1].attempt == 2
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dspex_actors.sessions.planner import HostView
-from dspex_actors.sessions.units import Carry, Units
+from dspex_actors.sessions.units import Carry, Units, idle_hosts
 from dspex_actors.store.port import Lease
 
 A, B, C = HostView("a"), HostView("b"), HostView("c")
@@ -94,3 +94,27 @@ def test_sessions_with_leases_of_their_own_are_carried_each_by_itself() -> None:
     assert units.plan([HostView("b", draining=True), C], wanted=1).carries == [
         Carry("b", "c", (Lease("shard:0", 2, "b"),))
     ]
+
+
+def test_a_host_with_nothing_to_do_is_idle() -> None:
+    """Not one that has units or gets some, drains, or is on probation."""
+    units = Units([*shards("a", "a"), Lease("session:u", 1, "c")])
+    hosts = [A, B, C, HostView("d", draining=True), HostView("e", dedicated=True), HostView("f")]
+    assert idle_hosts(hosts, units) == ["b", "f"]
+    units.begin(Carry("a", "b", (Lease("shard:1", 1, "a"),)))
+    assert idle_hosts(hosts, units) == ["f"]
+
+
+def test_a_host_on_probation_inherits_nothing() -> None:
+    """Also when it is the only one without shards: they go to an owner."""
+    probation = HostView("b", dedicated=True)
+    units = Units([*shards("lost", "a"), Lease("session:u", 1, "b")])
+    plan = units.plan([A, probation], wanted=2)
+    assert {lost: list(heirs) for lost, heirs in plan.heirs.items()} == {"lost": ["a"]}
+    assert plan.carries == []
+
+
+def test_hosts_of_sessions_alone_are_known() -> None:
+    """When one is lost nothing of it is inherited, and its sessions are their shards' again."""
+    units = Units([*shards("a"), Lease("session:u", 1, "a"), Lease("session:v", 1, "lost")])
+    assert units.session_hosts == {"lost"}

@@ -1,11 +1,23 @@
-"""What those hear whose turn does not go the usual way."""
+"""What those who wait for a turn are told, whatever becomes of it."""
 
 from __future__ import annotations
 
-from dspex_actors.errors import IdempotencyMismatch, MailboxFull, OutcomeUnknown
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from dspex_actors.errors import DspexError, IdempotencyMismatch, MailboxFull, Moved, OutcomeUnknown
+from dspex_actors.sessions.events import Effect, Reply
+
+if TYPE_CHECKING:
+    from dspex_actors.sessions.session import Turn
 
 MAILBOX_LIMIT = 100
 """Turns that may wait in one session."""
+
+
+def replies(turn: Turn, answer: bytes | DspexError) -> Iterator[Effect]:
+    """The same answer for everybody who waits for the turn; whoever has left does not listen."""
+    return (Reply(waiter, answer) for waiter in (*turn.waiters, *turn.watchers))
 
 
 def full() -> MailboxFull:
@@ -19,6 +31,11 @@ def mismatch(turn_id: str) -> IdempotencyMismatch:
     return IdempotencyMismatch(
         f"The key {turn_id} was used for another body in this session. Use a fresh key for a new turn."
     )
+
+
+def moved() -> Moved:
+    """Not here: the router tries again, by a newer table if there is one."""
+    return Moved("This session is served by another host now.")
 
 
 def unknown(turn_id: str) -> OutcomeUnknown:
