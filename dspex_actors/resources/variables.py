@@ -216,6 +216,8 @@ def _number(variable: Variable, value: Any) -> Problemed:
         return f"must be {_between(lowest, highest)}, not {value}", "range"
     if variable.step is not None:
         steps = (value - (lowest or 0)) / variable.step
+        if not math.isfinite(steps):
+            return f"is too large to be a multiple of {variable.step:.12g}", "step"
         if abs(steps - round(steps)) > _STEP_TOLERANCE * max(1.0, abs(steps)):
             return f"must be {variable.step:.12g} times a whole number from {lowest or 0:.12g} on, not {value}", "step"
     return None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -97,22 +97,29 @@ class Handover:
         units = {lease.unit for lease in ours}
         self._tenure.close(units)
         there = self._of(units)
-        for one in there:
-            one.held = []
-            self._handle(one, GiveBack())
-        await self._none(there, lambda one: one.is_committing)
-        staying = [one for one in self._of(units) if one.is_busy]
-        now = await self._surely(self._store.hand_over, ours, heir, [(one.uid, one.unit) for one in staying])
-        leases = {lease.unit: lease for lease in now}
+        try:
+            for one in there:
+                one.held = []
+                self._handle(one, GiveBack())
+            await self._none(there, lambda one: one.is_committing)
+            staying = [one for one in self._of(units) if one.is_busy]
+            now = await self._surely(self._store.hand_over, ours, heir, [(one.uid, one.unit) for one in staying])
+            self._adopt({lease.unit: lease for lease in now}, ours, staying)
+            return now
+        finally:
+            self._tenure.open(units)
+            for one in there:
+                self._resume(one)
+
+    def _adopt(self, now: Mapping[str, Lease], ours: Iterable[Lease], staying: Iterable[Activation]) -> None:
         for one in staying:
-            if (own := leases.get(unit_of_session(one.uid))) is not None:  # else it was deleted
+            if (own := now.get(unit_of_session(one.uid))) is not None:  # else it was deleted
                 self._keep(one, own)
-        gone = [lease.unit for lease in ours if leases.get(lease.unit) != lease]
-        self._tenure.disown(gone)
-        self._tenure.open(units.difference(gone))
-        for one in there:
-            self._resume(one)
-        return now
+        self._disown(lease for lease in ours if now.get(lease.unit) != lease)
+
+    def _disown(self, gone: Iterable[Lease]) -> None:
+        """Leases that are lost; not those that have come back meanwhile, at a higher epoch."""
+        self._tenure.disown([lease.unit for lease in gone if self._tenure.epoch(lease.unit) == lease.epoch])
 
     def _keep(self, one: Activation, own: Lease) -> None:
         """Go on with the session's turn under its own lease; when that has ended, let it go to its shard's owner."""
@@ -158,6 +165,7 @@ class Handover:
         self._tenure.close([uid])
         try:
             there = [one for one in self._of({seen.unit}) if one.uid == uid]
+            await self._none(there, lambda one: one.session is None)  # what waits for it to wake has come in
             for one in there:
                 self._handle(one, GiveBack())
             await self._at_rest(there, patience_s)
@@ -166,7 +174,7 @@ class Handover:
             for one in there:
                 self._handle(one, Release())
             if seen.unit == unit_of_session(uid):
-                self._tenure.disown([seen.unit])
+                self._disown([seen])
             return Gone(now, time.monotonic() - since)
         finally:
             self._tenure.open([uid])

@@ -191,6 +191,7 @@ class Host:
                 backlog, activation.backlog = activation.backlog, []
                 for ask, waiter, until in backlog:
                     self._arrive(activation, ask, waiter, until)
+                activation.tell()
 
     def _fail_backlog(self, activation: Activation, error: DspexError) -> None:
         self._forget(activation)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Coroutine, Sequence
 from typing import Any
@@ -62,9 +63,12 @@ class Book:
         """Go by what the store says, and tell every host what of it is news to it. Raises StoreUnavailable."""
         known = set(self.units.all)
         self.units.replace(await asyncio.to_thread(self.store.leases))
+        ended = {lease.unit for lease in known} - {lease.unit for lease in self.units.all}
         for name in self.alive:
             if news := [lease for lease in self.units.of(name) if lease not in known]:
                 self.own(name, news)
+            if gone := [lease.unit for lease in known if lease.host == name and lease.unit in ended]:
+                self.spawn(self._end(name, gone))
 
     def own(self, name: str, leases: Sequence[Lease]) -> None:
         """Tell a host what it owns until it has heard it; should it be dead, its watch says so."""
@@ -79,6 +83,11 @@ class Book:
                 await asyncio.sleep(RETRY_S)
             else:
                 return
+
+    async def _end(self, name: str, units: Sequence[str]) -> None:
+        """These sessions have no leases of their own any more; a host that does not hear of it only keeps more."""
+        with contextlib.suppress(ray.exceptions.RayError, KeyError):
+            await self.handles[name].disown.remote(units, self.term)
 
     def publish(self) -> None:
         """Make a table of what is known, and wake who waits for one."""

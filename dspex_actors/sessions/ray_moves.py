@@ -72,6 +72,8 @@ class Moves:
             book.units.learn(now)
             book.own(carry.target, [lease for lease in now if lease.host == carry.target])
             book.publish()
+        if not any(lease.host == carry.target for lease in now):
+            raise Moved("It does not hold them, or hands them over already.")
         if len(now) != len(epochs):  # sessions that stayed may have left since
             await self._read()
 
@@ -96,7 +98,7 @@ class Moves:
                 seen = await book.handles[name].news.remote(seen, book.term)
                 async with book.lock:
                     await book.read()
-                    book.publish()
+                await self._settle()  # what it moved may have gone to a host that is lost
             except (ray.exceptions.RayError, KeyError, StoreUnavailable):
                 await asyncio.sleep(RETRY_S)
 
@@ -121,8 +123,10 @@ class Moves:
                 await self._lost_track(until)
                 continue
             pause_s = await self._arrived(uid, gone)
-            if home if gone.lease is None else gone.lease.host == target:
+            if (home if gone.lease is None else gone.lease.host == target) and target in book.alive:
                 return Migrated(source, target, round(pause_s * 1000, 3))
+            await asyncio.to_thread(book.store.load_session, uid)  # it may have been deleted
+            await self._lost_track(until)
 
     def _weighed(self, view: HostView) -> HostView:
         return replace(view, load=len(self._book.units.of(view.name)))
@@ -143,6 +147,8 @@ class Moves:
             else:
                 self._book.take_in(gone.lease.host, [gone.lease])
             self._book.publish()
+        if gone.lease is not None and gone.lease.host not in self._book.alive:
+            await self._settle()  # its new host was lost while it was on its way
         return gone.pause_s + time.monotonic() - began
 
     async def _let_go(self, uid: str, lease: Lease, host: str | None, patience_s: float) -> Gone:
@@ -168,7 +174,7 @@ class Moves:
         units, done = len(book.units.of(name)), self.begin_drain(name)
         await asyncio.wait([done], timeout=timeout_s)
         left = len(book.units.of(name)) if name in book.alive else 0
-        return Drained(name, units - left, left, done.done())
+        return Drained(name, units - left, left, name not in book.alive)
 
     def recycle(self, name: str, reason: str) -> None:
         """See `PlacementActor.recycle`."""
@@ -188,13 +194,15 @@ class Moves:
 
     async def _retire(self, name: str) -> None:
         book = self._book
-        with contextlib.suppress(ray.exceptions.RayError, KeyError):
-            await book.handles[name].begin_drain.remote(book.term)
-            await self._settle()
-            while name in book.alive and book.units.of(name):
-                await book.news.wait()
-            log.info("host %s has given everything away", name)
-            await book.handles[name].retire.remote(book.term)
+        while name in book.alive:
+            with contextlib.suppress(ray.exceptions.RayError, KeyError):
+                await book.handles[name].begin_drain.remote(book.term)
+                await self._settle()
+                while name in book.alive and (book.units.of(name) or book.units.is_expected(name)):
+                    await book.news.wait()
+                log.info("host %s has given everything away", name)
+                await book.handles[name].retire.remote(book.term)
+            await asyncio.sleep(RETRY_S)
 
     async def follow_nodes(self) -> None:
         """Hosts on a node that is about to go give all they have away, as soon as the cluster says so."""

@@ -67,7 +67,7 @@ class PlacementActor:
         self._probations = Probations(self._book, self._moves, self._settle_surely)
         self._watches: dict[str, int] = {}
         self._dead: set[str] = set()
-        self._gathered = self._following = False
+        self._gathered = self._following = self._looks_again = False
         keep_what_is_here()
         internal_kv._internal_kv_put(_KEY, name.encode(), overwrite=True)
 
@@ -169,13 +169,19 @@ class PlacementActor:
             await asyncio.to_thread(self._store.seed_leases, first_owners(alive, self._settings.hosts))
             await self._book.read()
         hidden = {name for name in self._book.units.owners if self._is_hidden(name)}
-        if hidden:  # nobody tells when one of them dies before it has attached
-            asyncio.get_running_loop().call_later(HIDDEN_S, lambda: self._book.spawn(self._settle_surely()))
+        if hidden and not self._looks_again:  # nobody tells when one of them dies before it has attached
+            self._looks_again = True
+            self._book.spawn(self._look_again())
         found = self._book.units.plan(self._book.hosts(), self._settings.hosts, hidden)
         for lost, heirs in found.heirs.items():
             await self._inherit(lost, heirs)
         for carry in found.carries:
             self._moves.begin(carry)
+
+    async def _look_again(self) -> None:
+        await asyncio.sleep(HIDDEN_S)
+        self._looks_again = False
+        await self._settle_surely()
 
     async def _inherit(self, lost: str, heirs: Mapping[str, Sequence[Lease]]) -> None:
         """Give the units of a host that is gone to others, in one step where it is one."""

@@ -57,10 +57,13 @@ class Probations:
     async def _take(self, uid: str) -> str:
         """The next host that is free."""
         async with self._line:
-            while not (idle := idle_hosts(self._book.hosts(), self._book.units)):
-                await self._book.news.wait()
-            self._book.probation[idle[-1]] = uid
-            return idle[-1]
+            while True:
+                news = self._book.news
+                async with self._book.lock:  # or a lost host's units may be on their way to it
+                    if idle := idle_hosts(self._book.hosts(), self._book.units):
+                        self._book.probation[idle[-1]] = uid
+                        return idle[-1]
+                await news.wait()
 
     async def _see_off(self, name: str) -> None:
         """When the session has left, or the host is lost, nobody is there on probation any more."""

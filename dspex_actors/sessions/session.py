@@ -295,7 +295,7 @@ class Session:
         fold(self.state, turn.entry, changes.past_of(turn.inputs, turn.ran))
         if (program := changes.adopt(self, turn.ran, turn.entry.seq)) is not None:
             yield Adopt(program)
-        self.attempts.pop(turn.turn_id, None)
+        suspicion.forget(self, turn, FAILED_KEPT)
         if turn.recorded:
             yield suspicion.settle(self, turn)
         self.current, self.stalled = None, False

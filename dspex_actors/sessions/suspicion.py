@@ -56,6 +56,13 @@ def begin(session: Session, turn: Turn, known: int) -> Effect:
     return Examine(turn.token, attempt_of(session, turn, HostLost(_LOST), turn.started_at_us), turn.losses)
 
 
+def forget(session: Session, turn: Turn, known: int) -> None:
+    """It is done. But where as many are remembered as may be, some were forgotten: then a place that became free would
+    make those look as if they had no past."""
+    if len(session.attempts) < known:
+        session.attempts.pop(turn.turn_id, None)
+
+
 def examined(session: Session, event: Examined) -> Iterator[Effect]:
     """It was looked up: refuse it, let it wait for a host of its own, or start it."""
     turn, finding = session.current, event.finding

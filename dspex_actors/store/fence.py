@@ -148,6 +148,7 @@ def _row(entry: Entry, tenant: str) -> tuple[object, ...]:
 
 def _is_recorded(connection: Connection, entry: Entry) -> bool:
     """Whether this very entry is there already: the answer to its COMMIT was lost."""
-    found = select(journal.c.turn_id, journal.c.body_hash).where(journal.c.uid == entry.uid, journal.c.seq == entry.seq)
-    row = connection.execute(found).first()
-    return row is not None and row.turn_id == entry.turn_id and row.body_hash == entry.body_hash
+    columns = (journal.c.turn_id, journal.c.body_hash, journal.c.at_us, journal.c.delta)
+    row = connection.execute(select(*columns).where(journal.c.uid == entry.uid, journal.c.seq == entry.seq)).first()
+    # The same turn may have run twice, where somebody restarted its session meanwhile: only what is there is recorded.
+    return row is not None and tuple(row) == (entry.turn_id, entry.body_hash, entry.at_us, entry.delta)

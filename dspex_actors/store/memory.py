@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, BindParameter, Connection, Dialect, bindparam, select
+from sqlalchemy import BigInteger, BindParameter, Connection, Dialect, bindparam, func, select
 
 from dspex_actors.errors import NotFound
 from dspex_actors.resources.journal import Entry, Memory
@@ -27,11 +27,12 @@ class Memories:
         newest = select(*(snapshot.c[name] for name in Snapshot.__slots__))
         newest = newest.where(snapshot.c.uid == uid, snapshot.c.seq <= number).order_by(snapshot.c.seq.desc())
         tail = select(*(journal.c[name] for name in _ENTRY)).where(journal.c.uid == uid, journal.c.seq > number)
-        failed = select(failed_turn.c.turn_id, failed_turn.c.attempt).where(failed_turn.c.uid == uid)
+        most = func.max(failed_turn.c.attempt)
+        failed = select(failed_turn.c.turn_id, most).where(failed_turn.c.uid == uid).group_by(failed_turn.c.turn_id)
         self._record = text_of(record, dialect)
         self._snapshot = f"{text_of(newest, dialect)} LIMIT 1"
         self._tail = f"{text_of(tail.order_by(journal.c.seq), dialect)} LIMIT {TOGETHER}"
-        self._failed = f"{text_of(failed.order_by(failed_turn.c.at_us.desc()), dialect)} LIMIT {FAILURES}"
+        self._failed = f"{text_of(failed.order_by(func.max(failed_turn.c.at_us).desc()), dialect)} LIMIT {FAILURES}"
 
     def record(self, connection: Connection, uid: str) -> SessionRecord:
         """The session's row. Raises NotFound."""
@@ -42,9 +43,7 @@ class Memories:
 
     def of(self, connection: Connection, uid: str, at_most: int) -> Memory:
         """The newest snapshot up to an entry, what came after it, and how often turns that failed were started."""
-        attempts: dict[str, int] = {}
-        for turn_id, attempt in run(connection, self._failed, (uid,)):
-            attempts[turn_id] = max(attempt, attempts.get(turn_id, 0))
+        attempts: dict[str, int] = dict(run(connection, self._failed, (uid,)))
         rows = run(connection, self._snapshot, (uid, at_most))
         found = Snapshot(*rows[0]) if rows else None
         return Memory(found, self.tail(connection, uid, found.seq if found else 0), attempts)

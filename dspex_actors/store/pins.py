@@ -12,6 +12,7 @@ from sqlalchemy import BigInteger, Connection, String, cast, delete, insert, lit
 
 from dspex_actors.ids import unit_of_session
 from dspex_actors.store import leases
+from dspex_actors.store.locks import hold
 from dspex_actors.store.port import Lease
 from dspex_actors.store.schema import lease, meta, session
 
@@ -86,6 +87,9 @@ def _next(connection: Connection) -> int:
     raised = cast(cast(meta.c.value, BigInteger) + _STEP, String)
     counted = update(meta).where(meta.c.key == _COUNTER).values(value=raised).returning(meta.c.value)
     number = connection.scalar(counted)
+    if number is None:
+        hold(connection, "pins")
+        number = connection.scalar(counted)  # somebody may have begun to count meanwhile
     if number is None:
         connection.execute(insert(meta).values(key=_COUNTER, value=str(_STEP)))
         return _STEP

@@ -78,12 +78,14 @@ def find(connection: Connection, tenant: str, session_id: str, *, lock: bool = F
 def remove(connection: Connection, tenant: str, session_id: str) -> str:
     """Delete the session, then all that hangs on its uid, so that a late commit finds no session. Raises NotFound."""
     of_id = (session.c.tenant == tenant, session.c.id == session_id)
-    uid = connection.scalar(delete(session).where(*of_id).returning(session.c.uid))
+    uid = connection.scalar(select(session.c.uid).where(*of_id))
+    # Leases before sessions, as commits lock them.
+    connection.execute(delete(lease).where(lease.c.unit == unit_of_session(str(uid))))
+    uid = connection.scalar(delete(session).where(*of_id, session.c.uid == uid).returning(session.c.uid))
     if uid is None:
         raise NotFound(f"There is no session {session_id!r}; list the sessions to see their ids.")
     for table in (journal, snapshot, failed_turn, idempotency):
         connection.execute(delete(table).where(table.c.uid == uid))
-    connection.execute(delete(lease).where(lease.c.unit == unit_of_session(str(uid))))
     return str(uid)
 
 

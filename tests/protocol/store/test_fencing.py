@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from dspex_actors.errors import StoreUnavailable
@@ -114,3 +116,13 @@ def test_a_connection_that_reads_cannot_write(shared_store: SqlStore) -> None:
     statement = "UPDATE lease SET epoch = 9"
     with pytest.raises(StoreUnavailable, match=r"read-?only"), shared_store._database.read() as connection:
         connection.exec_driver_sql(statement)
+
+
+def test_a_turn_that_ran_twice_is_not_taken_for_the_one_that_is_recorded(store: Store) -> None:
+    """Its session was restarted while the first was on its way: the second must not be answered with what it made."""
+    session = make_session(store)
+    first = turn_of(session, 1)
+    assert store.commit([first]) == [Verdict.COMMITTED]
+    assert store.commit([first]) == [Verdict.COMMITTED]
+    for other in (replace(first, delta=b'{"inputs":{},"outputs":{}}'), replace(first, at_us=first.at_us + 1)):
+        assert store.commit([other]) == [Verdict.DROPPED]

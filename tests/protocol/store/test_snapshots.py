@@ -144,13 +144,13 @@ def test_a_snapshot_of_a_newer_program_is_refused(store: Store) -> None:
         recollect(store, session, 20)
 
 
-def test_a_journal_that_lost_entries_is_refused(file_store: SqlStore) -> None:
+def test_a_journal_that_lost_entries_is_refused(sqlite_store: SqlStore) -> None:
     """Its row says how far it should go."""
-    session, _ = live(file_store, [TURN] * 3)
-    with file_store._database.write() as connection:
+    session, _ = live(sqlite_store, [TURN] * 3)
+    with sqlite_store._database.write() as connection:
         connection.exec_driver_sql("DELETE FROM journal WHERE seq = 3")
     with pytest.raises(StoreUnavailable, match=r"ends at 2, and should at 3.*backup"):
-        recollect(file_store, session, 20)
+        recollect(sqlite_store, session, 20)
 
 
 def test_a_journal_of_any_length_is_read_in_parts(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,10 +174,10 @@ def test_the_version_that_is_written_only_rises(store: Store) -> None:
     assert store.state_version() == STATE_VERSION + 2
 
 
-def test_a_store_of_before_snapshots_says_so_itself(url: str) -> None:
+def test_a_store_of_before_snapshots_says_so_itself(new_url: str) -> None:
     """Hosts of the older program may still be there: its first form is written until somebody knows better."""
-    with opened_at(url, "0003") as connection:
+    with opened_at(new_url, "0003") as connection:
         connection.exec_driver_sql("DELETE FROM meta WHERE key = 'state_version_written'")
-    with closing(open_store(url)) as store:
+    with closing(open_store(new_url)) as store:
         assert store.state_version() == 1
         assert store.raise_state_version(2) == 2

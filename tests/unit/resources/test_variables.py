@@ -39,6 +39,7 @@ KINDS: list[dict[str, Any]] = [
     [
         ({"type": "float", "range": [0, 1], "step": 0.1}, [0, 1, 0.3, 0.7], [-0.1, 1.1, 0.25, "1", True, None]),
         ({"type": "float", "range": [None, 2]}, [-1e300, 2], [2.1, float("nan"), float("inf")]),
+        ({"type": "float", "step": 0.01}, [0, 0.25, 1e9], [0.001, 1e308, -1e308]),
         ({"type": "int", "range": [1, 9], "step": 2}, [1, 3, 9], [2, 11, 3.0, True, "3"]),
         ({"type": "bool"}, [True, False], [0, "true", None]),
         ({"type": "string", "pattern": "[a-z]+", "max_length": 3}, ["a", "abc"], ["abcd", "A", "", "a\n", 1]),

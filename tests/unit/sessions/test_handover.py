@@ -226,3 +226,70 @@ def test_a_session_deleted_while_its_turn_runs_leaves_nothing() -> None:
             assert own(bench, alice) is None
 
     asyncio.run(scenario())
+
+
+def test_a_lease_that_came_back_meanwhile_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer of a handover comes late: its heir was lost, and the unit is this host's again, two epochs on."""
+
+    async def scenario() -> None:
+        async with hosting() as bench:
+            alice, hand_over, loop = bench.session(), bench.store.hand_over, asyncio.get_running_loop()
+            seen, home = lease(bench, alice), asyncio.Event()
+
+            def late(*args: object) -> list[Lease]:
+                hand_over(*args)  # type: ignore[arg-type]
+                again = bench.store.inherit("host-b", "host-a")
+                loop.call_soon_threadsafe(bench.host.own, again)
+                loop.call_soon_threadsafe(home.set)
+                bench.program.gate("late").block()
+                return again
+
+            monkeypatch.setattr(bench.store, "hand_over", late)
+            moved = asyncio.ensure_future(bench.host.handover.units([seen], "host-b"))
+            await home.wait()
+            bench.program.gate("late").open()
+            await moved
+            bench.epochs[alice.unit] = 3
+            assert (await bench.ask(alice, "t1").answer())["turn"] == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_handover_that_breaks_lets_turns_in_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the store raised; what had ended meanwhile is committed."""
+
+    async def scenario() -> None:
+        async with hosting() as bench:
+            alice = bench.session()
+
+            def broken(*args: object) -> list[Lease]:
+                bench.program.gate("g").open()
+                raise ArithmeticError("a bug")
+
+            monkeypatch.setattr(bench.store, "hand_over", broken)
+            running = bench.ask(alice, "t1", gate="g")
+            await until(lambda: bench.program.gate("g").reached == 1)
+            with pytest.raises(ArithmeticError):
+                await bench.host.handover.units([lease(bench, alice)], "host-b")
+            assert (await running.answer())["turn"] == 1
+            assert (await bench.ask(alice, "t2").answer())["turn"] == 2
+
+    asyncio.run(scenario())
+
+
+def test_a_session_that_is_waking_runs_what_woke_it_and_then_leaves() -> None:
+    """Here, once; what waits behind that turn goes on elsewhere."""
+
+    async def scenario() -> None:
+        async with hosting() as bench:
+            alice = bench.session()
+            first, second = bench.ask(alice, "t1", gate="g"), bench.ask(alice, "t2")
+            moved = asyncio.ensure_future(bench.host.handover.session(alice.uid, lease(bench, alice), "host-b", 5.0))
+            assert await second.error() == "moved"
+            bench.program.gate("g").open()
+            assert (await first.answer())["turn"] == 1
+            there = (await moved).lease
+            assert there is not None
+            assert (there.host, len(bench.program.calls)) == ("host-b", 1)
+
+    asyncio.run(scenario())
