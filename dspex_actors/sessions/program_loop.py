@@ -8,6 +8,7 @@ import logging
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -29,11 +30,28 @@ class Stall:
         run: Which; None where that cannot be seen.
         lag_s: For how long it has been found there, look after look.
         cpu_s: How much CPU the loop's thread has used meanwhile.
+        still: Whether every look has found it at the same instruction: it makes no progress.
     """
 
     run: Run | None
     lag_s: float
     cpu_s: float
+    still: bool
+
+
+Place = tuple[int, int]
+"""A frame and an instruction of it."""
+
+
+@dataclass(slots=True)
+class _Held:
+    """Who has kept the loop since when, with the CPU that its thread had used by then."""
+
+    run: Run | None
+    since_s: float
+    cpu_s: float
+    place: Place | None
+    still: bool = True
 
 
 class ProgramLoop:
@@ -42,22 +60,28 @@ class ProgramLoop:
     def __init__(self) -> None:
         self._loop = uvloop.new_event_loop()
         self._launches: Inbox[Run] = Inbox(self._loop, self._launch)
-        self._closing = self._open = False
+        self._closing = self._open = self._left = False
+        self._leaving = threading.Lock()
         self._runs: dict[int, Run] = {}
         self._asked_s: float | None = None
-        self._held_by: tuple[Run | None, float] | None = None
-        self._cpu_s = 0.0
+        self._held: _Held | None = None
         self._thread = threading.Thread(target=self._serve, name="programs", daemon=True)
         self._thread.start()
 
-    def start(self, run: Run) -> None:
-        """Begin an attempt."""
-        self._runs[id(run.call)] = run  # here: while the loop is blocked it does not see what waits for it
+    def start(self, run: Run) -> bool:
+        """Begin an attempt; False where the loop has been left."""
+        with self._leaving:
+            if self._left:
+                return False
+            run.home = self
+            self._runs[id(run.call)] = run  # here: while the loop is blocked it does not see what waits for it
         self._launches.put(run)
+        return True
 
     def cancel(self, run: Run) -> None:
         """Cancel an attempt; nothing where it has not begun: it sees that it was aborted."""
-        self._loop.call_soon_threadsafe(_cancel, run)
+        with suppress(RuntimeError):  # the loop was left, and has ended
+            self._loop.call_soon_threadsafe(_cancel, run)
 
     def look(self, now_s: float) -> Stall | None:
         """What keeps the loop from answering since the last looks; None while it answers, or is only slow.
@@ -66,17 +90,22 @@ class ProgramLoop:
         another attempt; what stalls it is in every look.
         """
         if not self._open or not self._runs:
-            self._held_by = None
+            self._held = None
             return None
         if self._asked_s is None:
-            self._asked_s, self._cpu_s, self._held_by = now_s, self._cpu(), None
+            self._asked_s, self._held = now_s, None
             self._loop.call_soon_threadsafe(self._answer)
             return None
-        found = self._culprit()
-        if self._held_by is None or found is not self._held_by[0]:
-            self._held_by, self._cpu_s = (found, now_s), self._cpu()
-        since_s = self._held_by[1]
-        return Stall(found, now_s - since_s, self._cpu() - self._cpu_s)
+        found, place, cpu_s = self._culprit(), self._place(), self._cpu()
+        if self._held is None or found is not self._held.run:
+            self._held = _Held(found, now_s, cpu_s, place)
+        held = self._held
+        held.still = held.still and place == held.place
+        return Stall(found, now_s - held.since_s, cpu_s - held.cpu_s, held.still)
+
+    def look_anew(self) -> None:
+        """Forget what the last looks found: what stalls the loop begins with the next one."""
+        self._held = None
 
     def is_starved(self) -> bool:
         """Whether its thread would run, if only it got a processor."""
@@ -86,10 +115,14 @@ class ProgramLoop:
             return False
         return stat.rpartition(")")[2].split()[0] == "R"
 
-    def interrupt(self) -> None:
-        """Stop what the loop's thread does at the moment."""
+    def interrupt(self, run: Run) -> bool:
+        """Stop what the loop's thread does at the moment, if that is still this attempt; whether it is."""
         assert self._thread.ident is not None
+        if self._culprit() is not run:
+            return False
         stop_thread(self._thread.ident)
+        self._asked_s = None  # it may have hit the answer, which never comes then
+        return True
 
     def _culprit(self) -> Run | None:
         """The attempt that the loop's thread is in at the moment, as far as that can be seen."""
@@ -101,10 +134,21 @@ class ProgramLoop:
             frame = frame.f_back
         return None
 
+    def _place(self) -> Place | None:
+        """Where the loop's thread is."""
+        frame = sys._current_frames().get(self._thread.ident or 0)
+        return (id(frame), frame.f_lasti) if frame is not None else None
+
     def leave(self) -> list[Run]:
         """Give the loop up as it is: nothing more begins there. Gives the attempts that are in it."""
-        self._closing = True
+        with self._leaving:
+            self._left = self._closing = True
         return list(self._runs.copy().values())
+
+    def wind_up(self) -> None:
+        """After `leave`: as soon as who blocks it gives it back, cancel all that is in it, and end."""
+        with suppress(RuntimeError):  # it has ended
+            self._loop.call_soon_threadsafe(self._loop.stop)  # `_serve` cancels what is left
 
     def close(self) -> None:
         """Stop; attempts that still run are abandoned."""
@@ -117,7 +161,7 @@ class ProgramLoop:
         try:
             return time.clock_gettime(time.pthread_getcpuclockid(self._thread.ident))
         except OSError:  # the thread has ended
-            return self._cpu_s
+            return 0.0
 
     def _answer(self) -> None:
         self._asked_s = None

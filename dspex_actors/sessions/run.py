@@ -15,6 +15,7 @@ from dspex_actors.sessions.stopping import Stoppable, Stopped
 
 if TYPE_CHECKING:
     from dspex_actors.programs.loaded import LoadedProgram
+    from dspex_actors.sessions.program_loop import ProgramLoop
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,13 @@ Done = Callable[[Outcome], None]
 
 @dataclass(slots=True)
 class Run:
-    """One attempt. `done` is called once, from whatever thread the attempt ended in."""
+    """One attempt. `done` is called once, from whatever thread the attempt ended in.
+
+    Attributes:
+        home: The loop that it is on, where it is asynchronous.
+        cpu_s: How much CPU it had used when the watch last looked at its thread.
+        stops: How often it was stopped by force.
+    """
 
     program: LoadedProgram
     call: ProgramCall
@@ -35,6 +42,9 @@ class Run:
     over_budget: bool = False
     ended: bool = False
     stoppable: Stoppable = field(default_factory=Stoppable)
+    home: ProgramLoop | None = None
+    cpu_s: float = 0.0
+    stops: int = 0
 
     async def arun(self) -> None:
         """Run an asynchronous program, on its loop."""
@@ -66,7 +76,8 @@ class Run:
     def _outcome(self) -> Outcome:
         try:
             with self.stoppable.here():
-                return self.program.run(self.call)
+                # Here too: who aborted it before the block began found nothing to stop.
+                return aborted() if self.aborted else self.program.run(self.call)
         except Stopped:
             return greedy() if self.over_budget else aborted()
         except DspexError as error:

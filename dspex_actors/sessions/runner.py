@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -27,7 +26,8 @@ PATIENCE = 1.5
 """By how much longer than it may a loop does not answer before it is given up: what was stopped has ended by then."""
 PATIENCE_UNSEEN = 5.0
 """The same where nobody can see whose code it is."""
-SUSPECTS = 1000
+STOPS = 50
+"""Who goes on after so many, one at each look, cannot be stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,6 @@ class Runner:
         self._loop = ProgramLoop()
         self._pool = Pool(pool_size)
         self._in_threads: dict[int, Run] = {}
-        self._seen_stalled: Counter[str] = Counter()
-        self._interrupted = False
         self._closing = threading.Event()
         wear.watch_hanging(lambda: sum(run.aborted for run in list(self._in_threads.values())))
         self._watcher = threading.Thread(target=self._watch, name="watch", daemon=True)
@@ -70,17 +68,20 @@ class Runner:
     def start(self, run: Run) -> None:
         """Begin the attempt."""
         if run.program.is_async:
-            self._loop.start(run)
+            while not self._loop.start(run):
+                pass  # it has just been left: there is a new one
         else:
             self._pool.submit(lambda: self._in_thread(run))
 
     def abort(self, run: Run) -> None:
-        """Stop it as far as it can be stopped: an async attempt is cancelled, in a sync one an exception raised."""
+        """Stop it as far as it can be stopped: an async attempt is cancelled.
+
+        In a sync one the watch raises an exception, once it is seen to compute: one that waits may be about to get a
+        lock, which nobody would give back.
+        """
         run.aborted = True
-        if run.program.is_async:
-            self._loop.cancel(run)
-        elif run.stoppable.stop():
-            self._wear.stopped()
+        if run.home is not None:
+            run.home.cancel(run)
 
     def close(self) -> None:
         """Stop; attempts that still run are abandoned."""
@@ -101,50 +102,78 @@ class Runner:
         last_s = time.monotonic()
         while not self._closing.wait(TICK_S):
             now_s = time.monotonic()
-            if now_s - last_s < TICK_S * 5:  # else this thread was kept waiting itself, and knows nothing
-                self._look_at_loop(now_s)
+            try:
+                if now_s - last_s < TICK_S * 5:  # else this thread was kept waiting itself, and knows nothing
+                    self._look_at_loop(now_s)
+                self._look_at_threads()
+            except Exception:
+                log.exception("the watch over programs failed")
+                self._wear.broken("the watch over programs failed")
             last_s = now_s
-            self._look_at_threads()
 
     def _look_at_loop(self, now_s: float) -> None:
         stall = self._loop.look(now_s)
         if stall is None or stall.lag_s < self._limits.loop_s:
-            self._interrupted = self._interrupted if stall is not None else False
             return
-        spins = stall.cpu_s >= BUSY * stall.lag_s
-        if spins and not self._interrupted:
-            self._interrupted = True
-            self._wear.broken("a program kept the event loop")
-            log.warning("a program keeps the event loop for %.1f s: it is stopped", stall.lag_s)
-            self._loop.interrupt()
-        elif stall.lag_s >= self._patience_s(stall) and (spins or not self._loop.is_starved()):
+        # On a busy machine it may get a small part of the time: then what it has used in all tells.
+        spins = stall.cpu_s >= min(BUSY * stall.lag_s, self._limits.loop_s)
+        if spins and stall.run is not None and not stall.run.stops:
+            self._interrupt(stall.run, stall.lag_s)
+        elif stall.lag_s < self._patience_s(stall):
+            return
+        elif spins or _defies(stall) or (stall.still and not self._loop.is_starved()):
             self._replace_loop(stall)
+        elif not stall.still and not self._loop.is_starved():
+            self._loop.look_anew()  # it makes progress, slowly; from now on it may not
+
+    def _interrupt(self, run: Run, lag_s: float) -> None:
+        if self._loop.interrupt(run):
+            run.stops += 1
+            self._wear.broken("a program kept the event loop")
+            log.warning("a program kept the event loop for %.1f s: it is stopped", lag_s)
 
     def _patience_s(self, stall: Stall) -> float:
         return self._limits.loop_s * (PATIENCE if stall.run is not None else PATIENCE_UNSEEN)
 
     def _replace_loop(self, stall: Stall) -> None:
-        """It waits where it must not, or does not stop: leave it to that, and begin the others anew elsewhere."""
+        """It waits where it must not, or does not stop: leave it to that, and begin the others anew elsewhere.
+
+        Where nobody can see whose code it is, nobody is to blame: all begin anew.
+        """
         stalled, self._loop = self._loop, ProgramLoop()
-        self._interrupted = False
         self._wear.broken("a program blocked the event loop")
         lost = stalled.leave()
         log.warning("a program blocks the event loop for %.1f s: %s turns begin anew", stall.lag_s, len(lost))
-        guilty = [run for run in lost if (run is stall.run if stall.run is not None else self._is_suspect(run))]
-        for run in guilty:
-            run.end(greedy())
-        self._again([run for run in lost if run not in guilty])
-
-    def _is_suspect(self, run: Run) -> bool:
-        """Whether it was there the last time too, when nobody could see who it was."""
-        self._seen_stalled[run.call.turn_id] += 1
-        if len(self._seen_stalled) > SUSPECTS:
-            self._seen_stalled.clear()
-        return self._seen_stalled[run.call.turn_id] > 1
+        if stall.run is not None:
+            stall.run.end(greedy())
+        self._again([run for run in lost if run is not stall.run])
+        stalled.wind_up()  # last: the end of a turn that was cancelled there must not come before it begins anew
 
     def _look_at_threads(self) -> None:
-        for run in list(self._in_threads.values()):
-            if not run.over_budget and run.stoppable.cpu_s() > self._limits.cpu_s:
-                run.over_budget = True
-                self._wear.stopped()
-                run.stoppable.stop()
+        """Stop who computes what nobody wants or for too long, at each look: a program may swallow the first one."""
+        burnt = [(run, self._burnt_s(run)) for run in list(self._in_threads.values())]
+        # They share one interpreter: the more of them compute, the less each gets.
+        busy_s = BUSY * TICK_S * 0.5 / max(1, sum(cpu_s > 0 for _, cpu_s in burnt))
+        for run, cpu_s in burnt:
+            run.over_budget = run.over_budget or run.cpu_s > self._limits.cpu_s
+            if (run.aborted or run.over_budget) and cpu_s >= busy_s:
+                self._stop(run)
+
+    def _burnt_s(self, run: Run) -> float:
+        """The CPU that it has used since the last look."""
+        before_s, run.cpu_s = run.cpu_s, run.stoppable.cpu_s()
+        return run.cpu_s - before_s
+
+    def _stop(self, run: Run) -> None:
+        if not run.stoppable.stop():
+            return
+        run.stops += 1
+        if run.stops == 1:
+            self._wear.stopped()
+        if run.stops == STOPS:
+            self._wear.broken("a program cannot be stopped")
+
+
+def _defies(stall: Stall) -> bool:
+    """Whether it was stopped, and has gone on for long enough to have noticed: others may leave it little CPU."""
+    return stall.run is not None and stall.run.stops > 0 and stall.cpu_s >= TICK_S

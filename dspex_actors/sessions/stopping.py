@@ -48,7 +48,11 @@ class Stoppable:
         try:
             yield
         finally:
-            self._end()
+            try:
+                self._end()
+            except Stopped:  # it arrived before that had begun
+                self._end()
+                raise
 
     def _end(self) -> None:
         with self._lock:

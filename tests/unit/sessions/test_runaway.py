@@ -7,17 +7,24 @@ import contextlib
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 import dspex_actors.programs.shortcut  # noqa: F401 - seconds of imports, which no turn here waits for
 from dspex_actors.programs.call import ProgramCall, ProgramResult
+from dspex_actors.sessions import runner
 from dspex_actors.sessions.limits import HostLimits
+from dspex_actors.sessions.program_loop import ProgramLoop
+from dspex_actors.sessions.run import Run
 from dspex_actors.sessions.runner import Limits
 from dspex_actors.sessions.stopping import Stoppable, Stopped
 from tests.unit.sessions.hosting import Scripted, hosting, until
 
-KEEPING = ("spin", "block", "defy")
+if TYPE_CHECKING:
+    from dspex_actors.programs.loaded import LoadedProgram
+
+KEEPING = ("spin", "block", "defy", "hide", "swallow")
 QUICK = HostLimits(programs=Limits(loop_s=0.2, cpu_s=0.2))
 
 
@@ -25,7 +32,8 @@ QUICK = HostLimits(programs=Limits(loop_s=0.2, cpu_s=0.2))
 class Greedy(Scripted):
     """`{"do": "spin"}` loops for ever; `{"do": "block"}` waits where it must not, until the test lets it.
 
-    `{"do": "defy"}` spins until then, whoever wants to stop it.
+    `{"do": "defy"}` spins until then, whoever wants to stop it; `{"do": "swallow"}` spins on after the first stop.
+    `{"do": "hide"}` waits in a task of its own, where nobody sees whose it is.
     """
 
     release: threading.Event = field(default_factory=threading.Event)
@@ -35,6 +43,9 @@ class Greedy(Scripted):
         return await self._turn(call) if call.inputs.get("do") in KEEPING else await super().arun(call)
 
     async def _turn(self, call: ProgramCall) -> ProgramResult:
+        return await asyncio.create_task(self._hide(call)) if call.inputs["do"] == "hide" else self._keep(call)
+
+    async def _hide(self, call: ProgramCall) -> ProgramResult:
         return self._keep(call)
 
     def run(self, call: ProgramCall) -> ProgramResult:
@@ -44,8 +55,10 @@ class Greedy(Scripted):
     def _keep(self, call: ProgramCall) -> ProgramResult:
         self.calls.append(call)
         self.gate("kept").reached += 1
-        if call.inputs["do"] == "block":
+        if call.inputs["do"] in ("block", "hide"):
             self.release.wait(10)
+        if call.inputs["do"] == "swallow":
+            _swallow_one()
         while call.inputs["do"] == "spin":
             try:
                 time.monotonic()
@@ -59,6 +72,15 @@ class Greedy(Scripted):
             except BaseException:
                 continue
         return ProgramResult({"answer": "late"}, {}, "mock")
+
+
+def _swallow_one() -> None:
+    try:
+        while True:
+            pass
+    except BaseException:
+        while True:
+            pass
 
 
 def test_an_async_program_that_spins_is_stopped_and_its_neighbours_go_on() -> None:
@@ -100,6 +122,42 @@ def test_an_async_program_that_blocks_the_loop_fails_and_its_neighbours_begin_an
     asyncio.run(scenario())
 
 
+def test_where_nobody_sees_who_blocks_the_loop_nobody_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All begin anew; the loop that was left ends when it is given back, and its late ends change nothing."""
+    monkeypatch.setattr(runner, "PATIENCE_UNSEEN", 1.5)
+
+    async def scenario() -> None:
+        program = Greedy()
+        async with hosting(program, limits=QUICK) as bench:
+            alice, bob = bench.session("alice"), bench.session("bob")
+            left = bench.host._attempts._runner._loop
+            neighbour = bench.ask(bob, "t1", gate="g")
+            await until(lambda: program.gate("g").reached == 1)
+            hidden = bench.ask(alice, "t1", do="hide")
+            assert (await hidden.error(), await neighbour.error()) == ("moved", "moved")
+            assert bench.host.wear.reason() == "a program blocked the event loop"
+            again = bench.ask(bob, "t1", gate="g")
+            await until(lambda: program.gate("g").reached == 2)
+            program.release.set()
+            await until(lambda: not left._thread.is_alive())
+            program.gate("g").open()
+            assert (await again.answer())["turn"] == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_loop_that_was_left_takes_no_more_attempts() -> None:
+    """Who comes too late hears it, and goes to the next loop."""
+    loop, call = ProgramLoop(), ProgramCall({}, (), None, "t1", "alice", 1, None, None)
+    run = Run(cast("LoadedProgram", Scripted()), call, lambda _: None)
+    assert loop.leave() == []
+    assert not loop.start(run)
+    assert run.home is None
+    loop.wind_up()
+    loop._thread.join(5)
+    loop.cancel(run)
+
+
 def test_a_turn_that_comes_while_the_loop_is_blocked_begins_anew_too() -> None:
     """It waits for a loop that will never run it."""
 
@@ -136,6 +194,60 @@ def test_a_sync_program_that_uses_too_much_cpu_is_stopped() -> None:
 
     async def scenario() -> None:
         async with hosting(Greedy(is_async=False), limits=QUICK) as bench:
+            assert await bench.ask(bench.session(), "t1", do="spin").error() == "program_failed"
+
+    asyncio.run(scenario())
+
+
+def test_a_sync_program_that_swallows_the_first_stop_is_stopped_in_the_end() -> None:
+    """It counts once."""
+
+    async def scenario() -> None:
+        async with hosting(Greedy(is_async=False), limits=QUICK) as bench:
+            assert await bench.ask(bench.session(), "t1", do="swallow").error() == "program_failed"
+            assert bench.host.wear._stopped == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_sync_program_that_cannot_be_stopped_wears_its_host_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host says so while it still burns."""
+    monkeypatch.setattr(runner, "STOPS", 3)
+
+    async def scenario() -> None:
+        program = Greedy(is_async=False)
+        async with hosting(program, limits=QUICK) as bench:
+            kept = bench.ask(bench.session(), "t1", do="defy")
+            await until(lambda: bench.host.wear.reason() == "a program cannot be stopped")
+            program.release.set()
+            await kept.outcome()
+
+    asyncio.run(scenario())
+
+
+def test_a_thread_that_waits_is_not_stopped_when_nobody_wants_its_turn() -> None:
+    """It may be about to get a lock; it ends as it would have."""
+
+    async def scenario() -> None:
+        program = Greedy(is_async=False)
+        async with hosting(program) as bench:
+            assert await bench.ask(bench.session(), "t1", do="block", timeout_s=0.05).error() == "deadline_exceeded"
+            await asyncio.sleep(0.3)
+            assert bench.host.wear._stopped == 0
+            program.release.set()
+            await until(lambda: not bench.host._attempts._runner._in_threads)
+
+    asyncio.run(scenario())
+
+
+def test_the_watch_goes_on_when_a_round_of_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host is replaced; until then programs are still stopped."""
+
+    async def scenario() -> None:
+        async with hosting(Greedy(is_async=False), limits=QUICK) as bench:
+            with monkeypatch.context() as patch:
+                patch.setattr(ProgramLoop, "look", lambda *_: 1 / 0)
+                await until(lambda: bench.host.wear.reason() == "the watch over programs failed")
             assert await bench.ask(bench.session(), "t1", do="spin").error() == "program_failed"
 
     asyncio.run(scenario())
