@@ -48,6 +48,7 @@ def refusal(session: Session, change: Turn) -> DspexError | None:
 
 def begin(session: Session, change: Turn, now_us: int) -> Effect:
     """What starts it."""
+    session.begun = session.begun or change.kind == "follow"
     if change.kind == "variable":
         return commit(session, change, Looked(change.token, None, now_us))
     return Look(change.token, change.kind, change.inputs)
@@ -90,7 +91,7 @@ def adopt(session: Session, ended: Ran | Looked | None, seq: int) -> object | No
 def follows(session: Session, turn: Turn) -> bool:
     """Whether the live version is to be asked for before this turn runs."""
     policy = session.record.version_policy
-    wanted = policy == "follow" or (policy == "follow_when_idle" and session.tokens == 0)
+    wanted = policy == "follow" or (policy == "follow_when_idle" and not session.begun)
     return wanted and turn.kind == "turn" and not turn.followed
 
 

@@ -114,6 +114,7 @@ class Session:
     abandoned: set[int] = field(default_factory=set)
     stalled: bool = False
     tokens: int = 0
+    begun: bool = False
     declared: Declared = field(default_factory=dict)
     """Its variables: the program's, and its own."""
 

@@ -50,6 +50,7 @@ class Verdict:
 
 def begin(session: Session, turn: Turn, known: int) -> Effect:
     """Start the turn, or look it up first; `known` is how many turns that failed a session remembers."""
+    session.begun = True
     if not turn.losses and turn.turn_id not in session.attempts and len(session.attempts) < known:
         return start(session, turn)
     turn.recorded = True

@@ -232,6 +232,24 @@ def test_a_session_that_follows_when_idle_moves_when_it_wakes(store: Store) -> N
     assert versions(store, driven) == [("bind", 2)]
 
 
+def test_a_session_that_follows_when_idle_does_so_with_its_first_turn_whatever_woke_it(store: Store) -> None:
+    """A variable that is set first is no turn; one that begins to follow in mid-conversation waits for its sleep."""
+    driven = drive(store, "follow_when_idle")
+    driven.turn()
+    change(store, driven)
+    driven.wake()
+    put(driven, a=3)
+    driven.turn()
+    assert versions(store, driven) == [("bind", 2)]
+    pinned = drive(store)
+    pinned.turn()
+    change(store, pinned)
+    bind(pinned, version_policy="follow_when_idle")
+    before = versions(store, pinned)
+    pinned.turn()
+    assert versions(store, pinned) == before
+
+
 def test_a_wider_window_shows_turns_that_were_out_of_sight(store: Store) -> None:
     """And a narrower one hides them; as a takeover would see it."""
     driven = drive(store)
