@@ -15,7 +15,7 @@ from rich.table import Table
 from benchmarks import machine, report, stacks
 from benchmarks.latency import Summary, median_of, summarise
 from benchmarks.load import closed_loop, run
-from benchmarks.ours import DURABILITY, NAME, Ours, ours_server
+from benchmarks.ours import DURABILITY, NAME, SIGNATURE, Ours, ours_server
 from benchmarks.peers.catalogue import DEFAULT_PEERS, THROUGHPUT_PEERS, prediction_target
 from benchmarks.server import Server, ServerError, stop_on_sigterm
 from benchmarks.wire import Target, fetch
@@ -23,6 +23,10 @@ from benchmarks.wire import Target, fetch
 CONNECTIONS = (1, 16, 64)
 WARM_UP_S = 2.0
 OURS = "ours"
+OURS_TALKING = "ours-talking"
+SIGNATURES = {OURS: SIGNATURE, OURS_TALKING: "question: str, history: dspy.History -> answer: str"}
+WINDOW = 20
+"""Earlier turns that a program is shown, unless it says otherwise."""
 
 
 @dataclass(slots=True)
@@ -43,10 +47,10 @@ class Contestant:
 def running(name: str, sessions: int) -> Iterator[tuple[Server, Target, Ours | None]]:
     """A server by its short name, once it has given one right answer. Raises ServerError when it does not."""
     with contextlib.ExitStack() as stack:
-        server = ours_server() if name == OURS else THROUGHPUT_PEERS[name]()
+        server = ours_server() if name in SIGNATURES else THROUGHPUT_PEERS[name]()
         stack.callback(report.say_left_behind, server)
         stack.enter_context(server)
-        ours = Ours.prepare(server, sessions) if name == OURS else None
+        ours = Ours.prepare(server, sessions, SIGNATURES[name]) if name in SIGNATURES else None
         target = ours.target() if ours else prediction_target(server)
         answer = run(fetch(target.host, target.port, target.request(0), timeout_s=30))
         if answer.status != 200 or b"mock answer" not in answer.body:
@@ -62,13 +66,16 @@ def measure(names: list[str], chosen: argparse.Namespace) -> list[Contestant]:
         for name in names[turn:] + names[:turn]:
             with running(name, chosen.sessions) as (server, target, ours):
                 durability = DURABILITY if ours else "nothing durable"
-                contestant = found.setdefault(name, Contestant(server.name, durability))
+                shown = server.name if name != OURS_TALKING else f"{server.name}, {WINDOW} turns shown"
+                contestant = found.setdefault(name, Contestant(shown, durability))
                 contestant.started_in_s.append(round(server.started_in_s, 1))
                 run(closed_loop(target, connections=max(CONNECTIONS), seconds=WARM_UP_S))
+                while name == OURS_TALKING and ours and len(ours.turns(ours.sessions[-1])) < WINDOW:
+                    run(closed_loop(target, connections=max(CONNECTIONS), seconds=WARM_UP_S))
                 for count in chosen.connections:
                     summary = summarise(run(closed_loop(target, connections=count, seconds=chosen.seconds)))
                     contestant.rounds.setdefault(count, []).append(summary)
-                    report.say(f"round {number + 1} · {count:>2} · {server.name}: {_line(summary)}")
+                    report.say(f"round {number + 1} · {count:>2} · {shown}: {_line(summary)}")
                 if chosen.profile and ours and number == chosen.rounds - 1:
                     show_profile(ours)
     return [found[name] for name in names]
@@ -130,7 +137,7 @@ def show_profile(ours: Ours) -> None:
 
 def options() -> argparse.Namespace:
     """The command line."""
-    names = [OURS, *THROUGHPUT_PEERS]
+    names = [*SIGNATURES, *THROUGHPUT_PEERS]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=5.0, help="length of one measurement")
     parser.add_argument("--rounds", type=int, default=3)
