@@ -6,6 +6,7 @@ A request without a good key learns nothing but the two health checks: its key i
 from __future__ import annotations
 
 import logging
+from functools import cache
 
 import orjson
 
@@ -35,7 +36,12 @@ def create_app(runtime: Runtime, *, version: str = "1", keep_alive_s: float = KE
         version: The version that `/openapi.json` names.
         keep_alive_s: Seconds between the comment lines of an event stream.
     """
-    return App(Surface(runtime, orjson.dumps(document(ROUTES, version)), keep_alive_s))
+    return App(Surface(runtime, _openapi(version), keep_alive_s))
+
+
+@cache
+def _openapi(version: str) -> bytes:
+    return orjson.dumps(document(ROUTES, version))
 
 
 class App:

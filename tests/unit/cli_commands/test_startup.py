@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -43,16 +43,17 @@ def test_the_version_needs_neither_settings_nor_a_client() -> None:
     assert imported("version").isdisjoint({"pydantic_settings", "httpx", "rich.console"})
 
 
-def test_the_version_is_there_within_half_a_second() -> None:
-    """The best of five: the machine may be busy with other things."""
+def test_the_version_takes_less_than_half_a_second_of_the_processor() -> None:
+    """The best of three, in processor time: the machine may be busy with other things."""
     command = [
         sys.executable,
         "-c",
         "import sys; from dspex_actors.cli.main import main; sys.argv = ['', 'version']; main()",
     ]
     took = []
-    for _ in range(5):
-        began = time.monotonic()
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(command, capture_output=True, check=True)
-        took.append(time.monotonic() - began)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert min(took) <= 0.5
