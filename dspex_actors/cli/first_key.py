@@ -27,10 +27,40 @@ def ensure_admin_key(settings: Settings, home: Home, store: Store, clock: Clock)
     digest = hash_secret(secret)
     known = store.find_key(digest)
     if known is None or known.id != ADMIN:
-        store.put_key(ApiKey(ADMIN, digest, "default", ("admin",), None, clock.now_us()))
+        store.put_key(_admin(secret, clock))
     if _kept(home) != secret:
         write_private(home.key_file, secret + "\n")
     return secret
+
+
+def provide_admin_key(settings: Settings, home: Home, store: Store, clock: Clock) -> None:
+    """The same for an API replica, on whichever node of a cluster: without `DSPEX_API_KEY` the key that the store knows
+    stays, whatever this node's home holds. Only the one that makes the first key needs a home.
+
+    Raises:
+        InvalidRequest: The given key cannot be sent in a header, or a new one cannot be written down.
+    """
+    if _given(settings) is not None and home.path.is_dir():
+        ensure_admin_key(settings, home, store, clock)
+    elif (given := _given(settings)) is not None:
+        store.put_key(_admin(given, clock))
+    elif store.add_key(_admin(secret := _kept(home) or new_secret(), clock)) and _kept(home) != secret:
+        _keep(home, secret)
+
+
+def _keep(home: Home, secret: str) -> None:
+    try:
+        home.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_private(home.key_file, secret + "\n")
+    except OSError as error:
+        raise InvalidRequest(
+            f"The first admin key cannot be written to {home.key_file} ({error.strerror}): set DSPEX_API_KEY to one of "
+            "your own, and start again."
+        ) from error
+
+
+def _admin(secret: str, clock: Clock) -> ApiKey:
+    return ApiKey(ADMIN, hash_secret(secret), "default", ("admin",), None, clock.now_us())
 
 
 def _given(settings: Settings) -> str | None:
