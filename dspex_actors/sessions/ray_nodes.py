@@ -36,8 +36,8 @@ def refuse_elsewhere(settings: Settings) -> None:
     head = next((node["NodeID"] for node in _living_nodes() if _HEAD in node["Resources"]), None)
     if head not in (None, node_id()):
         msg = (
-            f"SQLite serves one node, the head of the Ray cluster ({head}), and this is another one: start it there, or "
-            "set DSPEX_STORE_URL to a PostgreSQL database, which all nodes reach."
+            f"SQLite serves one node, the head of the Ray cluster ({head}), and this is another one: start it there, "
+            "or set DSPEX_STORE_URL to a PostgreSQL database, which all nodes reach."
         )
         raise InvalidRequest(msg, errors=[{"loc": ["store_url"], "msg": msg, "type": "one_node"}])
 
@@ -46,7 +46,7 @@ def stream_ip(settings: Settings) -> str | None:
     """This node's own address, where hosts listen for routers on other nodes; None where there cannot be any."""
     if settings.has_one_node:
         return None
-    ip = str(ray.util.get_node_ip_address())
+    ip = str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
     return None if _is_loopback(ip) and len(_living_nodes()) == 1 else ip
 
 

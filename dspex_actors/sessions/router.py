@@ -59,7 +59,7 @@ class Outstanding:
 
 
 class Router:
-    """Turns in, outcomes out. Made and used on one event loop. `node` is the one that it runs on, as the table calls it."""
+    """Turns in, outcomes out. Made and used on one event loop, on that `node`, by the table's name for it."""
 
     def __init__(self, cluster: str, key: bytes, node: str = "") -> None:
         self._cluster = cluster
