@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,6 +74,18 @@ class Table:
     def way(self, host: str, node: str) -> str | TlsAddress | None:
         """How a router on that node reaches a host: by its socket there, from elsewhere by TLS; None if by neither."""
         return self.hosts[host] if self.nodes.get(host, node) == node else self.remotes.get(host)
+
+
+def in_turns(hosts: Iterable[HostView]) -> list[str]:
+    """Their names, the nodes taking turns: so the first of them are on as many nodes as there are, and the last too.
+
+    >>> in_turns([HostView("a", "n1"), HostView("b", "n1"), HostView("c", "n2")])
+    ['a', 'c', 'b']
+    """
+    on: dict[str, list[str]] = {}
+    for host in hosts:
+        on.setdefault(host.node, []).append(host.name)
+    return [name for turn in zip_longest(*on.values()) for name in turn if name is not None]
 
 
 def first_owners(hosts: Sequence[str], wanted: int) -> dict[str, str]:
