@@ -44,14 +44,19 @@ def provide_admin_key(settings: Settings, home: Home, store: Store, clock: Clock
         ensure_admin_key(settings, home, store, clock)
     elif (given := _given(settings)) is not None:
         store.put_key(_admin(given, clock))
-    elif store.add_key(_admin(secret := _kept(home) or new_secret(), clock)) and _kept(home) != secret:
-        _keep(home, secret)
+    elif not store.has_key(ADMIN):
+        kept = _kept(home)
+        # Written down first: a key that nobody can read would be nobody's.
+        secret = kept or _keep(home, new_secret())
+        if not store.add_key(_admin(secret, clock)) and kept is None:
+            home.key_file.unlink()  # another replica came first
 
 
-def _keep(home: Home, secret: str) -> None:
+def _keep(home: Home, secret: str) -> str:
     try:
         home.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_private(home.key_file, secret + "\n")
+        return secret
     except OSError as error:
         raise InvalidRequest(
             f"The first admin key cannot be written to {home.key_file} ({error.strerror}): set DSPEX_API_KEY to one of "
@@ -75,5 +80,5 @@ def _given(settings: Settings) -> str | None:
 def _kept(home: Home) -> str | None:
     try:
         return home.key_file.read_text().strip() or None
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None

@@ -26,10 +26,15 @@ def put(connection: Connection, key: ApiKey) -> None:
 def add(connection: Connection, key: ApiKey) -> bool:
     """Insert unless there is one of its `id`. Raises AlreadyExists as above."""
     hold(connection, "api_key", key.id)
-    if connection.execute(select(api_key.c.id).where(api_key.c.id == key.id)).first() is not None:
+    if has(connection, key.id):
         return False
     put(connection, key)
     return True
+
+
+def has(connection: Connection, key_id: str) -> bool:
+    """Whether there is one of that id."""
+    return connection.execute(select(api_key.c.id).where(api_key.c.id == key_id)).first() is not None
 
 
 def find(connection: Connection, sha256: str) -> ApiKey | None:

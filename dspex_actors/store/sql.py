@@ -66,6 +66,11 @@ class SqlStore:
         with self._database.write() as connection:
             return keys.add(connection, key)
 
+    def has_key(self, key_id: str) -> bool:
+        """Whether there is a key with that `id`."""
+        with self._database.read() as connection:
+            return keys.has(connection, key_id)
+
     def find_key(self, sha256: str) -> ApiKey | None:
         """The key of that hash, expired or not."""
         with self._database.read() as connection:
