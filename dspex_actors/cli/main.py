@@ -27,6 +27,7 @@ from dspex_actors.cli.options import (
     SnapshotBytes,
     SnapshotEntries,
     Standby,
+    StreamPorts,
     StoreUrl,
     TestMode,
 )
@@ -50,6 +51,7 @@ def serve(
     store_url: StoreUrl = None,
     hosts: Hosts = None,
     standby: Standby = None,
+    stream_ports: StreamPorts = None,
     session_idle_s: SessionIdle = None,
     sessions_in_memory: SessionsInMemory = None,
     program_loop_s: ProgramLoop = None,

@@ -92,9 +92,12 @@ def test_a_host_with_another_certificate_hears_nothing() -> None:
         async with serving(tls=True) as (wired, node, _):
             forged = replace(remote_of(node), certificate=make_identity().certificate)
             end = router_of(wired, node)
-            with pytest.raises(ssl.SSLCertVerificationError):
-                await connect(end.link, forged)
-            assert (end.ready, end.link._transport) == (0, None)
+            try:
+                with pytest.raises(ssl.SSLCertVerificationError):
+                    await connect(end.link, forged)
+                assert (end.ready, end.link._transport) == (0, None)
+            finally:
+                end.link.close()
 
     run(scenario())
 
