@@ -14,7 +14,6 @@ from dspex_actors.api.app import create_app
 from dspex_actors.cli.first_key import provide_admin_key
 from dspex_actors.clock import SystemClock
 from dspex_actors.config import Settings
-from dspex_actors.home import Home
 from dspex_actors.sessions.keep import keep_what_is_here
 from dspex_actors.sessions.ray_nodes import node_id, ray_options, refuse_elsewhere
 from dspex_actors.sessions.ray_operations import RayOperations
@@ -66,7 +65,7 @@ def _open(settings: Settings) -> tuple[Any, Any, Any]:
     refuse_elsewhere(settings)
     models = Models(settings.lm, settings.lm_api_base, settings.lm_api_key)
     store = open_store(settings.database_url)
-    provide_admin_key(settings, Home(settings.home), store, SystemClock())
+    provide_admin_key(settings, store, SystemClock())
     return store, models, Programs(models, settings.packages)
 
 

@@ -25,8 +25,8 @@ from dspex_actors.cli.options import (
     SnapshotBytes,
     SnapshotEntries,
     Standby,
-    StreamPorts,
     StoreUrl,
+    StreamPorts,
     TestMode,
 )
 

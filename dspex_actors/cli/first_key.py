@@ -33,16 +33,17 @@ def ensure_admin_key(settings: Settings, home: Home, store: Store, clock: Clock)
     return secret
 
 
-def provide_admin_key(settings: Settings, home: Home, store: Store, clock: Clock) -> None:
+def provide_admin_key(settings: Settings, store: Store, clock: Clock) -> None:
     """The same for an API replica, on whichever node of a cluster: without `DSPEX_API_KEY` the key that the store knows
     stays, whatever this node's home holds. Only the one that makes the first key needs a home.
 
     Raises:
         InvalidRequest: The given key cannot be sent in a header, or a new one cannot be written down.
     """
-    if _given(settings) is not None and home.path.is_dir():
+    home, given = Home(settings.home), _given(settings)
+    if given is not None and home.path.is_dir():
         ensure_admin_key(settings, home, store, clock)
-    elif (given := _given(settings)) is not None:
+    elif given is not None:
         store.put_key(_admin(given, clock))
     elif not store.has_key(ADMIN):
         kept = _kept(home)

@@ -27,8 +27,8 @@ from dspex_actors.cli.options import (
     SnapshotBytes,
     SnapshotEntries,
     Standby,
-    StreamPorts,
     StoreUrl,
+    StreamPorts,
     TestMode,
 )
 from dspex_actors.cli.predict import predict

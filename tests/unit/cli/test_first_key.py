@@ -69,7 +69,7 @@ def test_a_key_that_no_header_can_carry_is_refused(tmp_path: Path, store: Store,
 def provide(home: Path, store: Store, given: str | None = None) -> None:
     """What an API replica does."""
     settings = Settings(home=home, api_key=None if given is None else SecretStr(given))
-    provide_admin_key(settings, Home(home), store, ManualClock())
+    provide_admin_key(settings, store, ManualClock())
 
 
 def test_the_first_replica_makes_the_key_and_one_on_another_node_leaves_it(tmp_path: Path, store: Store) -> None:
