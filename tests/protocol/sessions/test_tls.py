@@ -59,7 +59,7 @@ def test_a_turn_goes_to_a_host_on_another_node_over_tls_1_3() -> None:
 
     async def scenario() -> None:
         async with serving(tls=True) as (wired, _, alice):
-            assert (await wired.predict(alice, "t1"))["turn"] == 1
+            assert (await wired.predict(alice, "t1", timeout_s=30.0))["turn"] == 1
             transport: Any = wired.router._links["a"]._transport
             assert transport.get_extra_info("ssl_object").version() == "TLSv1.3"
             wired.nodes["a"].remote = None
