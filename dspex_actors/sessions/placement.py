@@ -77,15 +77,17 @@ class Table:
 
 
 def in_turns(hosts: Iterable[HostView]) -> list[str]:
-    """Their names, the nodes taking turns: so the first of them are on as many nodes as there are, and the last too.
+    """Their names, the nodes taking turns, the fullest ahead: so the first of them are on as many nodes as there are, and
+    the last too.
 
-    >>> in_turns([HostView("a", "n1"), HostView("b", "n1"), HostView("c", "n2")])
-    ['a', 'c', 'b']
+    >>> in_turns([HostView("a", "n1"), HostView("b", "n2"), HostView("c", "n2")])
+    ['b', 'a', 'c']
     """
     on: dict[str, list[str]] = {}
     for host in hosts:
         on.setdefault(host.node, []).append(host.name)
-    return [name for turn in zip_longest(*on.values()) for name in turn if name is not None]
+    nodes = sorted(on.values(), key=len, reverse=True)
+    return [name for turn in zip_longest(*nodes) for name in turn if name is not None]
 
 
 def first_owners(hosts: Sequence[str], wanted: int) -> dict[str, str]:
