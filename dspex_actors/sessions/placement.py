@@ -77,8 +77,8 @@ class Table:
 
 
 def in_turns(hosts: Iterable[HostView]) -> list[str]:
-    """Their names, the nodes taking turns, the fullest ahead: so the first of them are on as many nodes as there are, and
-    the last too.
+    """Their names, the nodes taking turns, the fullest ahead: so the first of them are on as many nodes as can be, and
+    so are the last.
 
     >>> in_turns([HostView("a", "n1"), HostView("b", "n2"), HostView("c", "n2")])
     ['b', 'a', 'c']
