@@ -11,11 +11,11 @@ from typing import Any
 from ray import serve
 
 from dspex_actors.api.app import create_app
-from dspex_actors.cli.first_key import ensure_admin_key
+from dspex_actors.cli.first_key import provide_admin_key
 from dspex_actors.clock import SystemClock
 from dspex_actors.config import Settings
-from dspex_actors.home import Home
 from dspex_actors.sessions.keep import keep_what_is_here
+from dspex_actors.sessions.ray_nodes import node_id, ray_options, refuse_elsewhere
 from dspex_actors.sessions.ray_operations import RayOperations
 from dspex_actors.sessions.ray_placement import follow_table, placement_handle
 from dspex_actors.sessions.router import Router
@@ -35,7 +35,6 @@ ONGOING_LIMIT = 10_000
     max_ongoing_requests=ONGOING_LIMIT,
     graceful_shutdown_timeout_s=5,
     health_check_period_s=5,
-    ray_actor_options={"num_cpus": API_CPUS},
     # No access log: it would hold the key of /login?key=…, and cost each request a line.
     logging_config={"enable_access_log": False, "log_level": "WARNING"},
 )
@@ -47,7 +46,7 @@ class Api:
         settings = Settings(**plain)
         tree = asyncio.ensure_future(ensure_tree(settings))
         store, models, programs = await asyncio.to_thread(_open, settings)
-        router = Router(store.store_id, store.stream_key)
+        router = Router(store.store_id, store.stream_key, node_id())
         self._following = asyncio.ensure_future(follow_table(router.update))
         self._runtime = SessionRuntime(store, router, programs, models, RayOperations())
         await tree
@@ -63,15 +62,17 @@ def _open(settings: Settings) -> tuple[Any, Any, Any]:
     from dspex_actors.lm.models import Models
     from dspex_actors.programs.catalogue import Programs
 
+    refuse_elsewhere(settings)
     models = Models(settings.lm, settings.lm_api_base, settings.lm_api_key)
     store = open_store(settings.database_url)
-    ensure_admin_key(settings, Home(settings.home), store, SystemClock())
+    provide_admin_key(settings, store, SystemClock())
     return store, models, Programs(models, settings.packages)
 
 
 def build(settings: Settings) -> serve.Application:
     """The Serve application for these settings."""
-    return Api.bind(settings.plain())  # type: ignore[attr-defined,no-any-return]
+    api = Api.options(ray_actor_options=ray_options(settings, API_CPUS))  # type: ignore[attr-defined]
+    return api.bind(settings.plain())  # type: ignore[no-any-return]
 
 
 def __getattr__(name: str) -> Any:

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 MAX_BODY_BYTES = 8 * 1024 * 1024
 
 _OF_USER = re.compile(r"(?<=://)([^:/@]*):([^@]*)(?=@)")
+_PORT = re.compile(r"[0-9]{1,5}")
 _OF_QUERY = re.compile(r"([?&])password=([^&]*)(&?)")
 
 
@@ -33,6 +34,9 @@ class Settings(BaseSettings):
     store_password: SecretStr | None = Field(default=None, description="password of the store's PostgreSQL role")
     hosts: int = Field(default=1, ge=1, le=64, description="hosts that own sessions")
     standby: int = Field(default=1, ge=0, le=64, description="warm hosts that take over")
+    stream_ports: str = Field(
+        default="", description="ports that hosts take for routers on other nodes, as 7400-7463; any when not given"
+    )
     session_idle_s: float = Field(default=900.0, gt=0, description="idle seconds after which a session leaves memory")
     sessions_in_memory: int = Field(default=10_000, ge=1, description="sessions that a host keeps in memory at most")
     program_loop_s: float = Field(
@@ -60,6 +64,14 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
+
+    @field_validator("stream_ports")
+    @classmethod
+    def _ports(cls, value: str) -> str:
+        low, _, high = value.partition("-")
+        if value and not (_PORT.fullmatch(low) and _PORT.fullmatch(high) and 0 < int(low) <= int(high) < 65536):
+            raise ValueError("give two ports with a dash between them, the lower one first: 7400-7463")
+        return value
 
     @classmethod
     def settings_customise_sources(
@@ -92,6 +104,17 @@ class Settings(BaseSettings):
         if password is None and self.store_password is not None:
             password = self.store_password.get_secret_value()
         return address, password
+
+    @property
+    def has_one_node(self) -> bool:
+        """Whether the store is a file, which only one node has."""
+        return not self._store[0].startswith("postgresql")
+
+    @property
+    def host_ports(self) -> range:
+        """The ports that hosts may listen at for other nodes; 0 is any."""
+        low, _, high = self.stream_ports.partition("-")
+        return range(int(low), int(high) + 1) if low else range(1)
 
     @property
     def packages(self) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from dspex_actors.cli.options import (
     SnapshotEntries,
     Standby,
     StoreUrl,
+    StreamPorts,
     TestMode,
 )
 
@@ -37,6 +38,7 @@ def config(
     store_url: StoreUrl = None,
     hosts: Hosts = None,
     standby: Standby = None,
+    stream_ports: StreamPorts = None,
     session_idle_s: SessionIdle = None,
     sessions_in_memory: SessionsInMemory = None,
     program_loop_s: ProgramLoop = None,

@@ -27,10 +27,46 @@ def ensure_admin_key(settings: Settings, home: Home, store: Store, clock: Clock)
     digest = hash_secret(secret)
     known = store.find_key(digest)
     if known is None or known.id != ADMIN:
-        store.put_key(ApiKey(ADMIN, digest, "default", ("admin",), None, clock.now_us()))
+        store.put_key(_admin(secret, clock))
     if _kept(home) != secret:
         write_private(home.key_file, secret + "\n")
     return secret
+
+
+def provide_admin_key(settings: Settings, store: Store, clock: Clock) -> None:
+    """The same for an API replica, on whichever node of a cluster: without `DSPEX_API_KEY` the key that the store knows
+    stays, whatever this node's home holds. Only the one that makes the first key needs a home.
+
+    Raises:
+        InvalidRequest: The given key cannot be sent in a header, or a new one cannot be written down.
+    """
+    home, given = Home(settings.home), _given(settings)
+    if given is not None and home.path.is_dir():
+        ensure_admin_key(settings, home, store, clock)
+    elif given is not None:
+        store.put_key(_admin(given, clock))
+    elif not store.has_key(ADMIN):
+        kept = _kept(home)
+        # Written down first: a key that nobody can read would be nobody's.
+        secret = kept or _keep(home, new_secret())
+        if not store.add_key(_admin(secret, clock)) and kept is None:
+            home.key_file.unlink()  # another replica came first
+
+
+def _keep(home: Home, secret: str) -> str:
+    try:
+        home.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_private(home.key_file, secret + "\n")
+        return secret
+    except OSError as error:
+        raise InvalidRequest(
+            f"The first admin key cannot be written to {home.key_file} ({error.strerror}): set DSPEX_API_KEY to one of "
+            "your own, and start again."
+        ) from error
+
+
+def _admin(secret: str, clock: Clock) -> ApiKey:
+    return ApiKey(ADMIN, hash_secret(secret), "default", ("admin",), None, clock.now_us())
 
 
 def _given(settings: Settings) -> str | None:
@@ -45,5 +81,5 @@ def _given(settings: Settings) -> str | None:
 def _kept(home: Home) -> str | None:
     try:
         return home.key_file.read_text().strip() or None
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None

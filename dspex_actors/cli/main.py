@@ -28,6 +28,7 @@ from dspex_actors.cli.options import (
     SnapshotEntries,
     Standby,
     StoreUrl,
+    StreamPorts,
     TestMode,
 )
 from dspex_actors.cli.predict import predict
@@ -50,6 +51,7 @@ def serve(
     store_url: StoreUrl = None,
     hosts: Hosts = None,
     standby: Standby = None,
+    stream_ports: StreamPorts = None,
     session_idle_s: SessionIdle = None,
     sessions_in_memory: SessionsInMemory = None,
     program_loop_s: ProgramLoop = None,

@@ -1,7 +1,8 @@
 """One end of a connection between a router and a host: handshake, frames, pings.
 
 The handshake is a mutual HMAC challenge over both nonces with a key that only processes of this store can read, so that
-neither end talks to a stranger. Nothing but `hello` is accepted before it is complete.
+neither end talks to a stranger. Between nodes it is bound to the certificate of the TLS connection below, so that it
+cannot be relayed. Nothing but `hello` is accepted before it is complete.
 """
 
 from __future__ import annotations
@@ -28,19 +29,21 @@ OnChange = Callable[["Link"], None]
 
 
 class Link(asyncio.Protocol):
-    """A connection. `role` is `router` (the end that connects) or `host` (the end that listens).
+    """A connection. `role` is `router` (the end that connects) or `host` (the end that listens); `binding` is what the
+    handshake is tied to, the same at both ends of one connection.
 
     `on_ready` is called when the peer has proved itself, `on_lost` exactly once when the connection is over.
     """
 
     def __init__(
-        self, role: str, host: str, cluster: str, key: bytes, on_frame: OnFrame, on_ready: OnChange, on_lost: OnChange
-    ) -> None:
+        self, role: str, host: str, cluster: str, key: bytes, on_frame: OnFrame, on_ready: OnChange, on_lost: OnChange,
+        binding: bytes = b"",
+    ) -> None:  # fmt: skip
         self.host = host
         self.ready = self.was_ready = False
         self._role = role
         self._cluster = cluster
-        self._key = key
+        self._key, self._binding = key, binding
         self._on_frame, self._on_ready, self._on_lost = on_frame, on_ready, on_lost
         self._loop = asyncio.get_running_loop()
         self._nonce = secrets.token_bytes(32)
@@ -158,8 +161,8 @@ class Link(asyncio.Protocol):
     def _mac(self, role: bytes) -> bytes:
         mine, theirs = self._nonce, self._peer_nonce
         router, host = (mine, theirs) if self._role == "router" else (theirs, mine)
-        text = b"|".join((role, router.hex().encode(), host.hex().encode(), self.host.encode(), self._cluster.encode()))
-        return hmac.digest(self._key, text, "sha256")
+        texts = (router.hex(), host.hex(), self.host, self._cluster, self._binding.hex())
+        return hmac.digest(self._key, b"|".join((role, *(text.encode() for text in texts))), "sha256")
 
     def _begin(self) -> None:
         self.ready = self.was_ready = True

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
 from dspex_actors.errors import NoCapacity, NotFound
 from dspex_actors.ids import SHARDS, unit_of_shard
 from dspex_actors.sessions.planner import HostView
+from dspex_actors.sessions.tls import TlsAddress
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +19,8 @@ class HostInfo:
     """A host that says it is there. `started` is the process's start time, so that a reused pid is no host.
 
     `state_version` is the newest form of a state that it can read. One that is `draining` has been told to give all it
-    has away, and ends then. `probation` is the session whose suspect turn it is there for alone.
+    has away, and ends then. `probation` is the session whose suspect turn it is there for alone. `address` is its
+    socket, of use on its own `node` (Ray's id) only; at `remote` it listens for routers on others, if it does.
     """
 
     name: str
@@ -28,6 +31,7 @@ class HostInfo:
     state_version: int = 1
     draining: bool = False
     probation: str | None = None
+    remote: TlsAddress | None = None
 
 
 def readable_by_all(hosts: Iterable[HostInfo]) -> int:
@@ -54,9 +58,10 @@ class Table:
     """Where every unit is served. A higher `version` replaces a lower one.
 
     Attributes:
-        hosts: Address by name, standbys included, so that routers are connected before they are needed.
+        hosts: Socket by name, standbys included, so that routers are connected before they are needed.
         nodes: Ray's node id by host.
         units: Host and epoch by unit; a unit whose host is gone is missing.
+        remotes: Where hosts listen for routers on other nodes, for those that do.
     """
 
     version: int
@@ -64,6 +69,25 @@ class Table:
     units: Mapping[str, tuple[str, int]]
     draining: bool = False
     nodes: Mapping[str, str] = field(default_factory=dict)
+    remotes: Mapping[str, TlsAddress] = field(default_factory=dict)
+
+    def way(self, host: str, node: str) -> str | TlsAddress | None:
+        """How a router on that node reaches a host: by its socket there, from elsewhere by TLS; None if by neither."""
+        return self.hosts[host] if self.nodes.get(host, node) == node else self.remotes.get(host)
+
+
+def in_turns(hosts: Iterable[HostView]) -> list[str]:
+    """Their names, the nodes taking turns, the fullest ahead: so the first of them are on as many nodes as can be, and
+    so are the last.
+
+    >>> in_turns([HostView("a", "n1"), HostView("b", "n2"), HostView("c", "n2")])
+    ['b', 'a', 'c']
+    """
+    on: dict[str, list[str]] = {}
+    for host in hosts:
+        on.setdefault(host.node, []).append(host.name)
+    nodes = sorted(on.values(), key=len, reverse=True)
+    return [name for turn in zip_longest(*nodes) for name in turn if name is not None]
 
 
 def first_owners(hosts: Sequence[str], wanted: int) -> dict[str, str]:

@@ -94,7 +94,8 @@ class Book:
         hosts = {name: info.address for name, info in self.alive.items()}
         nodes = {name: info.node for name, info in self.alive.items()}
         units = {lease.unit: (lease.host, lease.epoch) for lease in self.units.all if lease.host in self.alive}
-        self.table = Table(self.table.version + 1, hosts, units, self.draining, nodes)
+        remotes = {name: info.remote for name, info in self.alive.items() if info.remote is not None}
+        self.table = Table(self.table.version + 1, hosts, units, self.draining, nodes, remotes)
         self.news.set()
         self.news = asyncio.Event()
 

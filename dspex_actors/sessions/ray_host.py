@@ -28,8 +28,10 @@ from dspex_actors.sessions.keep import keep_what_is_here
 from dspex_actors.sessions.limits import limits_of
 from dspex_actors.sessions.load import Load
 from dspex_actors.sessions.placement import HostInfo, lifeline_of
+from dspex_actors.sessions.ray_nodes import node_id, refuse_elsewhere, stream_ip
 from dspex_actors.sessions.ray_placement import placement_handle
 from dspex_actors.sessions.server import HostServer
+from dspex_actors.sessions.tls import TlsAddress
 from dspex_actors.store.port import Lease
 from supervisors import lifeline
 
@@ -217,28 +219,31 @@ class HostActor:
         from dspex_actors.store.opening import open_store
 
         settings = self._settings
+        refuse_elsewhere(settings)
         store = open_store(settings.database_url, owner=self._name)
         models = Models(settings.lm, settings.lm_api_base, settings.lm_api_key)
         models.warm()
         programs = Programs(models, settings.packages)
         warm_up(programs)
         prepare(programs, store)
-        address = socket_path(settings, self._name)
+        address, ip = socket_path(settings, self._name), stream_ip(settings)
 
         limits = limits_of(settings)
 
-        async def listen() -> None:
+        async def listen() -> TlsAddress | None:
             self._host = Host(self._name, store, programs, limits=limits)
             self._host.suspects.seek = self._seek
             self._server = HostServer(self._host, store.store_id, store.stream_key)
             await self._server.listen(address)
+            return None if ip is None else await self._server.listen_tls(ip, settings.host_ports)
 
-        asyncio.run_coroutine_threadsafe(listen(), self._loop).result()
+        remote = asyncio.run_coroutine_threadsafe(listen(), self._loop).result()
         lifeline.hold(lifeline_of(address))
         keep_what_is_here()
         process = psutil.Process()
-        node = ray.get_runtime_context().get_node_id()
-        return HostInfo(self._name, str(address), process.pid, process.create_time(), node, STATE_VERSION)
+        return HostInfo(
+            self._name, str(address), process.pid, process.create_time(), node_id(), STATE_VERSION, remote=remote
+        )
 
     async def _watch_wear(self) -> None:
         """Ask to be replaced when worn out, again and again: at first there may be nobody who could take over."""

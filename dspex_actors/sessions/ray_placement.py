@@ -30,6 +30,7 @@ from dspex_actors.sessions.placement import (
     Migrated,
     Table,
     first_owners,
+    in_turns,
     lifeline_of,
     readable_by_all,
 )
@@ -164,7 +165,7 @@ class PlacementActor:
             self._book.publish()
 
     async def _move(self) -> None:
-        alive = list(self._book.alive)
+        alive = in_turns(self._book.hosts())
         if not self._book.units.all and alive:
             await asyncio.to_thread(self._store.seed_leases, first_owners(alive, self._settings.hosts))
             await self._book.read()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,6 +30,7 @@ from dspex_actors.sessions.server import turn_head
 from dspex_actors.sessions.waiting import TurnWait
 from dspex_actors.sessions.watches import Watches
 from dspex_actors.sessions.watching import Sight, Watch, WatchWait
+from dspex_actors.sessions.ways import binding_to, connect
 
 log = logging.getLogger(__name__)
 
@@ -58,11 +59,12 @@ class Outstanding:
 
 
 class Router:
-    """Turns in, outcomes out. Made and used on one event loop."""
+    """Turns in, outcomes out. Made and used on one event loop, on that `node`, by the table's name for it."""
 
-    def __init__(self, cluster: str, key: bytes) -> None:
+    def __init__(self, cluster: str, key: bytes, node: str = "") -> None:
         self._cluster = cluster
         self._key = key
+        self._node = node
         self._loop = asyncio.get_running_loop()
         self._table = Table(0, {}, {})
         self._links: dict[str, Link] = {}
@@ -282,13 +284,16 @@ class Router:
     # Links -----------------------------------------------------------------------------------------------------
     async def _connect(self, name: str) -> None:
         """Keep one connection to a host for as long as the table has it."""
-        failures, lost = 0, self._lost[name]
+        failures, lost, way = 0, self._lost[name], self._table.way(name, self._node)
+        if way is None:
+            log.warning("host %s is on another node and does not listen there: it is not used from here", name)
+            return
         while True:
             lost.clear()
-            link = Link("router", name, self._cluster, self._key, self._frame, self._ready, self._gone)
+            link = Link("router", name, self._cluster, self._key, self._frame, self._ready, self._gone, binding_to(way))
             try:
                 with contextlib.suppress(OSError):
-                    await self._loop.create_unix_connection(_returning(link), self._table.hosts[name])
+                    await connect(link, way)
                     await lost.wait()
             finally:
                 link.close()
@@ -348,7 +353,3 @@ class Router:
             self._send_line(ask.uid)
         else:
             self._loop.call_later(RETRY_S, self._send_line, ask.uid)
-
-
-def _returning(link: Link) -> Callable[[], Link]:
-    return lambda: link

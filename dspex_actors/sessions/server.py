@@ -6,9 +6,12 @@ import asyncio
 import contextlib
 import socket
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import astuple
+from functools import partial
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import orjson
 
@@ -17,8 +20,9 @@ from dspex_actors.resources.turn import TurnRequest
 from dspex_actors.sessions.activation import Ask
 from dspex_actors.sessions.frames import PIECE_BYTES, FrameError, Kind
 from dspex_actors.sessions.host import Host
-from dspex_actors.sessions.link import Link
+from dspex_actors.sessions.link import HELLO_S, Link
 from dspex_actors.sessions.session import Turn
+from dspex_actors.sessions.tls import TlsAddress, binding_of, listen_at, make_identity
 from dspex_actors.sessions.watching import Watch
 
 CREDITS = 64
@@ -90,40 +94,56 @@ class FrameWaiter:
 
 
 class HostServer:
-    """Listens on a Unix socket for routers that know the key."""
+    """Listens for routers that know the key: on a Unix socket, and over TLS for those of other nodes."""
 
     def __init__(self, host: Host, cluster: str, key: bytes) -> None:
         self._host = host
         self._cluster = cluster
         self._key = key
         self._links: dict[Link, dict[int, FrameWaiter]] = {}
-        self._server: asyncio.AbstractServer | None = None
+        self._strangers = WeakSet[Link]()  # a connection without a TLS handshake ends without a word to its link
+        self._servers: list[asyncio.AbstractServer] = []
         self._path: Path | None = None
 
     async def listen(self, path: Path) -> None:
         """Open the socket, for this user only."""
         self._path = path
-        self._server = await asyncio.get_running_loop().create_unix_server(self._link, sock=_bind(path))
+        server = await asyncio.get_running_loop().create_unix_server(partial(self._link, b""), sock=_bind(path))
+        self._servers.append(server)
+
+    async def listen_tls(self, ip: str, ports: Iterable[int]) -> TlsAddress:
+        """Open a port for routers of other nodes at this address; where, and with which certificate. Raises
+        InvalidRequest."""
+        identity, sock = make_identity(), listen_at(ip, ports)
+        accept = partial(self._link, binding_of(identity.certificate))
+        self._servers.append(
+            await asyncio.get_running_loop().create_server(
+                accept, sock=sock, ssl=identity.context, ssl_handshake_timeout=HELLO_S
+            )
+        )
+        return TlsAddress(ip, sock.getsockname()[1], identity.certificate)
 
     async def close(self) -> None:
-        """Close the socket and every connection."""
-        if self._server is not None:
-            self._server.close()
-        for link in list(self._links):
+        """Close the sockets and every connection."""
+        for server in self._servers:
+            server.close()
+        for link in [*self._links, *self._strangers]:
             link.close()
         if self._path is not None:
             with contextlib.suppress(FileNotFoundError):
                 self._path.unlink()
 
-    def _link(self) -> Link:
-        link = Link("host", self._host.name, self._cluster, self._key, self._frame, self._ready, self._lost)
-        self._links[link] = {}
+    def _link(self, binding: bytes) -> Link:
+        link = Link("host", self._host.name, self._cluster, self._key, self._frame, self._ready, self._lost, binding)
+        self._strangers.add(link)
         return link
 
     def _ready(self, link: Link) -> None:
-        """Nothing to say before the router asks."""
+        self._strangers.discard(link)
+        self._links[link] = {}
 
     def _lost(self, link: Link) -> None:
+        self._strangers.discard(link)
         for waiter in self._links.pop(link, {}).values():
             self._leave(waiter)
 

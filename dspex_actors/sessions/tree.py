@@ -6,6 +6,7 @@ from typing import Any
 
 from dspex_actors.config import Settings
 from dspex_actors.sessions.ray_host import HostActor
+from dspex_actors.sessions.ray_nodes import ray_options, refuse_elsewhere
 from dspex_actors.sessions.ray_placement import NAMESPACE, PlacementActor, placement_handle
 from dspex_actors.sessions.restarts import RESTART_PAUSE, hosts_supervisor
 from supervisors import AlreadyStarted, ChildSpec, Heartbeat, Supervisor
@@ -30,7 +31,8 @@ def children(settings: Settings) -> tuple[ChildSpec, ...]:
             name="host",
             kind="host",
             pass_name=True,
-            options={"num_cpus": HOST_CPUS},
+            options=ray_options(settings, HOST_CPUS),
+            anti_affinity=True,
             backoff=RESTART_PAUSE,
             heartbeat=HEARTBEAT,
         )
@@ -43,19 +45,20 @@ def children(settings: Settings) -> tuple[ChildSpec, ...]:
         name="placement",
         kind="placement",
         pass_name=True,
-        options={"num_cpus": 0},
+        options=ray_options(settings, 0),
         heartbeat=HEARTBEAT,
     )
-    hosts = ChildSpec("hosts", start=hosts_supervisor(slots), heartbeat=HEARTBEAT)
+    hosts = ChildSpec("hosts", start=hosts_supervisor(slots), options=ray_options(settings, 0), heartbeat=HEARTBEAT)
     return placement, hosts
 
 
 async def ensure_tree(settings: Settings) -> None:
-    """Start the tree in the connected Ray, unless it runs."""
+    """Start the tree in the connected Ray, unless it runs. Raises InvalidRequest on a node that may not be its own."""
+    refuse_elsewhere(settings)
     try:
         await Supervisor.start(
             name=ROOT, namespace=NAMESPACE, detached=True, max_restarts=10, max_seconds=10,
-            children=children(settings), options={"num_cpus": 0},
+            children=children(settings), options=ray_options(settings, 0),
         )  # fmt: skip
     except AlreadyStarted:
         await Supervisor.find(ROOT, NAMESPACE)

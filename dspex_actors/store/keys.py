@@ -23,6 +23,20 @@ def put(connection: Connection, key: ApiKey) -> None:
         raise AlreadyExists(f"The secret of key {key.id!r} belongs to another key; generate a new one.") from fault
 
 
+def add(connection: Connection, key: ApiKey) -> bool:
+    """Insert unless there is one of its `id`. Raises AlreadyExists as above."""
+    hold(connection, "api_key", key.id)
+    if has(connection, key.id):
+        return False
+    put(connection, key)
+    return True
+
+
+def has(connection: Connection, key_id: str) -> bool:
+    """Whether there is one of that id."""
+    return connection.execute(select(api_key.c.id).where(api_key.c.id == key_id)).first() is not None
+
+
 def find(connection: Connection, sha256: str) -> ApiKey | None:
     """By hash."""
     row = connection.execute(select(api_key).where(api_key.c.sha256 == sha256)).mappings().first()

@@ -88,6 +88,14 @@ class Store(Protocol):
         """Insert a key; one with the same `id` is replaced."""
         ...
 
+    def add_key(self, key: ApiKey) -> bool:
+        """Insert a key unless there is one with its `id`; whether it was inserted."""
+        ...
+
+    def has_key(self, key_id: str) -> bool:
+        """Whether there is a key with that `id`, expired or not."""
+        ...
+
     def find_key(self, sha256: str) -> ApiKey | None:
         """The key of that hash, expired or not."""
         ...

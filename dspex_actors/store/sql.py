@@ -61,6 +61,16 @@ class SqlStore:
         with self._database.write() as connection:
             keys.put(connection, key)
 
+    def add_key(self, key: ApiKey) -> bool:
+        """Insert a key unless there is one with its `id`. Raises AlreadyExists as above."""
+        with self._database.write() as connection:
+            return keys.add(connection, key)
+
+    def has_key(self, key_id: str) -> bool:
+        """Whether there is a key with that `id`."""
+        with self._database.read() as connection:
+            return keys.has(connection, key_id)
+
     def find_key(self, sha256: str) -> ApiKey | None:
         """The key of that hash, expired or not."""
         with self._database.read() as connection:

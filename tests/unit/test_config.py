@@ -1,9 +1,9 @@
-"""The store's password: a secret wherever it was written."""
+"""The store's password, a secret wherever it was written; the ports of hosts."""
 
 from __future__ import annotations
 
 import pytest
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from dspex_actors.config import Settings, without_password
 from dspex_actors.store.database import parse_url
@@ -41,3 +41,22 @@ def test_sqlite_has_no_password() -> None:
     """One that is set for another store changes nothing."""
     settings = Settings(store_url="sqlite:////data/x", store_password=SecretStr("p"))
     assert settings.database_url == "sqlite:////data/x"
+
+
+def test_a_range_of_ports_is_both_of_its_ends() -> None:
+    """Any port where none is given."""
+    assert list(Settings(stream_ports="7400-7402").host_ports) == [7400, 7401, 7402]
+    assert list(Settings().host_ports) == [0]
+
+
+@pytest.mark.parametrize("ports", ["7400", "7402-7400", "0-9", "7400-65536", "a-b", "-", "7400-", "1-2-3"])
+def test_what_is_no_range_of_ports_is_refused(ports: str) -> None:
+    """With an example of one."""
+    with pytest.raises(ValidationError, match="7400-7463"):
+        Settings(stream_ports=ports)
+
+
+def test_a_store_that_is_a_file_has_one_node() -> None:
+    """The default is one."""
+    urls = [None, "sqlite:////x", "postgresql://db/x", "postgresql+psycopg://db/x"]
+    assert [Settings(store_url=url).has_one_node for url in urls] == [True, True, False, False]

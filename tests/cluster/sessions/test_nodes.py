@@ -1,6 +1,6 @@
-"""Hosts on several Ray nodes of this machine, one of which is told to go.
+"""Hosts on several Ray nodes of this machine, which keep their sessions in PostgreSQL; on SQLite one node has all.
 
-The streams are Unix sockets and the store is a file here: what is shown is what placement does about nodes.
+For a router every host of another Ray node is on another machine: the streams to those are TLS.
 """
 
 from __future__ import annotations
@@ -8,26 +8,34 @@ from __future__ import annotations
 import asyncio
 import shutil
 import statistics
+import tempfile
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import orjson
+import psutil
 import pytest
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from dspex_actors.config import Settings
+from dspex_actors.errors import DspexError
 from dspex_actors.ids import body_hash
 from dspex_actors.resources.program import ProgramSpec
 from dspex_actors.resources.session import SessionRecord, SessionSpec
 from dspex_actors.resources.turn import TurnRequest
-from dspex_actors.sessions.ray_placement import follow_table
+from dspex_actors.sessions.ray_nodes import node_id
+from dspex_actors.sessions.ray_placement import follow_table, placement_handle
 from dspex_actors.sessions.router import Router
-from dspex_actors.sessions.tree import ensure_tree, stop_tree
+from dspex_actors.sessions.tree import ensure_tree, show_tree, stop_tree
 from dspex_actors.store.opening import open_store
 from dspex_actors.store.port import Store
 from tests.cluster.supervisors.nodes import LocalNodes, connected_nodes
+from tests.support.postgres import postgres_server
 
 SESSIONS = 20
 EVERY_S = 0.2
@@ -42,23 +50,40 @@ def nodes() -> Iterator[LocalNodes]:
         yield made
 
 
+@contextmanager
+def tree(settings: Settings) -> Iterator[Settings]:
+    """Its tree, in the connected Ray."""
+    asyncio.run(ensure_tree(settings))
+    try:
+        yield settings
+    finally:
+        asyncio.run(stop_tree())
+        shutil.rmtree(settings.run_dir, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def spread(nodes: LocalNodes) -> Iterator[Settings]:
+    """Five hosts over the nodes, none of which has the home folder."""
+    with postgres_server() as server, tempfile.TemporaryDirectory() as folder:
+        url = server.url_of(server.create_database())
+        with tree(Settings(home=Path(folder) / "home", store_url=url, hosts=4, standby=1)) as settings:
+            yield settings
+        assert not settings.home.exists()
+
+
 @asynccontextmanager
-async def serving(home: Path) -> AsyncIterator[tuple[Router, Store]]:
-    """Five hosts over the nodes, and a router that follows placement."""
-    settings = Settings(home=home, hosts=4, standby=1)
+async def routing(settings: Settings) -> AsyncIterator[tuple[Router, Store]]:
+    """A router on this process's node, when every host has come."""
     store = open_store(settings.database_url)
-    await ensure_tree(settings)
-    router = Router(store.store_id, store.stream_key)
+    router = Router(store.store_id, store.stream_key, node_id())
     following = asyncio.ensure_future(follow_table(router.update))
     try:
-        await until(lambda: len(router.table.hosts) == 5 and not router.unready())
+        await until(lambda: len(router.table.hosts) == settings.hosts + settings.standby and not router.unready())
         yield router, store
     finally:
         following.cancel()
         await router.close()
-        await stop_tree()
         store.close()
-        shutil.rmtree(settings.run_dir, ignore_errors=True)
 
 
 async def until(condition: object) -> None:
@@ -111,12 +136,78 @@ def leave(node: str) -> None:
     client.drain_node(node, PREEMPTION, "preemption", time.time_ns() // 1_000_000 + 600_000)
 
 
+async def listening() -> dict[str, list[tuple[Any, ...]]]:
+    """Where each host's process, and placement's, listens on TCP."""
+    loads = await placement_handle().loads.remote()
+    pids = {name: load["pid"] for name, load in loads.items()} | {"": await pid_of_placement()}
+    return {name: [tuple(each.laddr) for each in psutil.Process(pid).net_connections("tcp") if each.status == "LISTEN"]
+            for name, pid in pids.items()}  # fmt: skip
+
+
+async def pid_of_placement() -> int:
+    """That process."""
+    children = (await show_tree())["children"]
+    return next(int(child["pid"]) for child in children if child["kind"] == "placement")
+
+
+@ray.remote(num_cpus=0)
+def refusal(settings: Settings) -> str:
+    """What somebody hears who starts the tree from the node that this runs on."""
+    try:
+        asyncio.run(ensure_tree(settings))
+    except DspexError as error:
+        return error.detail
+    return ""
+
+
 @pytest.mark.timeout(240)
-def test_the_sessions_of_a_node_that_is_told_to_go_leave_within_a_second(nodes: LocalNodes, tmp_path: Path) -> None:
+def test_on_sqlite_everything_is_on_one_node_and_another_is_told_what_to_set(nodes: LocalNodes, tmp_path: Path) -> None:
+    """No host listens for others: it has no more ports than placement, which are Ray's."""
+
+    async def scenario(settings: Settings) -> None:
+        async with routing(settings) as (router, _):
+            assert set(router.table.nodes.values()) == {nodes.ids[0]}
+            assert router.table.remotes == {}
+            assert {len(ports) for ports in (await listening()).values()} == {1}
+
+    with tree(Settings(home=tmp_path / "home", hosts=1, standby=1)) as settings:
+        asyncio.run(scenario(settings))
+        elsewhere = NodeAffinitySchedulingStrategy(nodes.ids[1], soft=False)
+        said = ray.get(refusal.options(scheduling_strategy=elsewhere).remote(settings))
+        assert "DSPEX_STORE_URL" in said
+
+
+@pytest.mark.timeout(240)
+def test_on_postgres_hosts_are_spread_and_turns_reach_them_over_tls(spread: Settings) -> None:
+    """The one node's by their sockets, all others' at their node's own address."""
+
+    async def scenario() -> None:
+        async with routing(spread) as (router, store):
+            here = node_id()
+            assert sorted(Counter(router.table.nodes.values()).values()) == [1, 2, 2]
+            for host, ports in (await listening()).items():
+                remote = router.table.remotes.get(host)
+                assert remote is None or (remote.ip, remote.port) in ports
+                assert not any(ip in ("0.0.0.0", "::") for ip, port in ports if remote and port == remote.port)
+            store.create_program("default", ProgramSpec(name="tls", signature="question -> answer"))
+            for number in range(SESSIONS):
+                record = store.create_session("default", SessionSpec(program="tls", id=f"tls{number}")).value
+                assert orjson.loads((await router.predict(record, turn(1))).body)["turn"] == 1
+            for host, link in router._links.items():
+                is_tls = link._transport.get_extra_info("ssl_object") is not None  # type: ignore[union-attr]
+                assert is_tls == (router.table.nodes[host] != here)
+            owners = {host for host, _ in router.table.units.values()}
+            assert len({router.table.nodes[host] for host in owners}) > 1
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.timeout(240)
+def test_the_sessions_of_a_node_that_is_told_to_go_leave_within_a_second(spread: Settings) -> None:
     """No turn fails, none waits long; the hosts are started again on the other nodes."""
 
     async def scenario() -> None:
-        async with serving(tmp_path / "home") as (router, store):
+        async with routing(spread) as (router, store):
             store.create_program("default", ProgramSpec(name="qa", signature="question -> answer"))
             records = [
                 store.create_session("default", SessionSpec(program="qa", id=f"s{number}")).value

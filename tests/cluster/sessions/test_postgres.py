@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.cluster.sessions.conftest import QA
@@ -59,6 +60,8 @@ def test_after_kill_9_of_its_host_a_session_sees_its_past(instance: Instance, se
     assert ask(instance, "bob", "before", "1")[0] == 200
     instance.wait_nodes("standby")
     (host,) = instance.nodes("host")
+    ports = psutil.Process(host["pid"]).net_connections("tcp")
+    assert len([each for each in ports if each.status == "LISTEN"]) == 1  # Ray's own: there is one node
     os.kill(host["pid"], signal.SIGKILL)
     status, body = ask(instance, "bob", "now", "2")
     assert (status, "after 'before'" in body["outputs"]["answer"]) == (200, True)

@@ -23,10 +23,10 @@ NONCE = b"n" * 32
 class End:
     """One end, and what it saw."""
 
-    def __init__(self, role: str, host: str = "a", cluster: str = "c", key: bytes = KEY) -> None:
+    def __init__(self, role: str, host: str = "a", cluster: str = "c", key: bytes = KEY, binding: bytes = b"") -> None:
         self.frames: list[tuple[Any, ...]] = []
         self.ready = self.lost = 0
-        self.link = Link(role, host, cluster, key, self._frame, self._ready, self._gone)
+        self.link = Link(role, host, cluster, key, self._frame, self._ready, self._gone, binding)
 
     def _frame(self, _link: Link, *frame: Any) -> None:
         self.frames.append(frame)

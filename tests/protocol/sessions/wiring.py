@@ -1,4 +1,4 @@
-"""A router and hosts over real Unix sockets, with one store; placement is the test."""
+"""A router and hosts over real Unix sockets, or TLS as between nodes, with one store; placement is the test."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from dspex_actors.sessions.host import Host
 from dspex_actors.sessions.placement import Table
 from dspex_actors.sessions.router import Router
 from dspex_actors.sessions.server import HostServer
+from dspex_actors.sessions.tls import TlsAddress
 from dspex_actors.sessions.waiting import NO_EVENT
 from dspex_actors.sessions.watching import Watching, WatchWait, ending_of
 from dspex_actors.store.opening import open_store
@@ -37,6 +38,7 @@ class Node:
         self.address = folder / f"{name}.sock"
         self.host = Host(name, store, cast("Programs", ScriptedPrograms(program)))
         self.server = HostServer(self.host, store.store_id, store.stream_key)
+        self.remote: TlsAddress | None = None
 
     def waiters(self) -> int:
         """Turns that somebody at the other end waits for, as the server knows them."""
@@ -44,10 +46,10 @@ class Node:
 
 
 class Wires:
-    """One store, one router, and the hosts that a test starts."""
+    """One store, one router, and the hosts that a test starts: with `tls` each on a node of its own."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, tls: bool = False) -> None:
+        self.folder, self.tls = folder, tls
         self.store = open_store(f"sqlite:///{folder / 'store.sqlite3'}")
         self.router = Router(self.store.store_id, self.store.stream_key)
         self.nodes: dict[str, Node] = {}
@@ -57,6 +59,7 @@ class Wires:
         """A host that listens and owns nothing yet."""
         node = self.nodes[name] = Node(name, self.store, self.folder, Scripted(is_async))
         await node.server.listen(node.address)
+        node.remote = await node.server.listen_tls("127.0.0.1", range(1)) if self.tls else None
         self.alive.append(name)
         return node
 
@@ -80,7 +83,9 @@ class Wires:
         """Tell the router what the store says."""
         hosts = {name: str(self.nodes[name].address) for name in self.alive}
         units = {lease.unit: (lease.host, lease.epoch) for lease in self.store.leases() if lease.host in hosts}
-        self.router.update(Table(self.router.table.version + 1, hosts, units))
+        remotes = {name: remote for name in self.alive if (remote := self.nodes[name].remote)}
+        nodes = {name: f"node-of-{name}" for name in remotes}
+        self.router.update(Table(self.router.table.version + 1, hosts, units, nodes=nodes, remotes=remotes))
 
     async def ready(self, name: str) -> None:
         """The router is connected to the host."""
@@ -183,10 +188,10 @@ class Wires:
 
 
 @asynccontextmanager
-async def wires(*names: str) -> AsyncIterator[Wires]:
+async def wires(*names: str, tls: bool = False) -> AsyncIterator[Wires]:
     """A router connected to hosts of these names."""
     with tempfile.TemporaryDirectory() as folder:
-        wired = Wires(Path(folder))
+        wired = Wires(Path(folder), tls)
         try:
             for name in names:
                 await wired.start(name)
@@ -199,9 +204,9 @@ async def wires(*names: str) -> AsyncIterator[Wires]:
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[tuple[Wires, Node, SessionRecord]]:
+async def serving(*, tls: bool = False) -> AsyncIterator[tuple[Wires, Node, SessionRecord]]:
     """One host `a` that owns one session."""
-    async with wires("a") as wired:
+    async with wires("a", tls=tls) as wired:
         record = wired.session("alice", "a")
         wired.settle()
         yield wired, wired.nodes["a"], record

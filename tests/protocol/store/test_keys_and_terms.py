@@ -32,6 +32,16 @@ def test_a_key_with_the_same_id_is_replaced(store: Store) -> None:
     assert (store.find_key(KEY.sha256), store.find_key("b" * 64)) == (None, renewed)
 
 
+def test_a_key_is_added_only_where_there_is_none_of_its_id(store: Store) -> None:
+    """Whoever comes second changes nothing; another key's secret is refused as ever."""
+    other = replace(KEY, sha256="b" * 64)
+    assert not store.has_key(KEY.id)
+    assert (store.add_key(KEY), store.add_key(other), store.has_key(KEY.id)) == (True, False, True)
+    assert (store.find_key(KEY.sha256), store.find_key("b" * 64)) == (KEY, None)
+    with pytest.raises(AlreadyExists):
+        store.add_key(replace(KEY, id="second"))
+
+
 def test_a_secret_belongs_to_one_key(store: Store) -> None:
     """A second id with the same hash is refused and changes nothing."""
     store.put_key(KEY)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from dspex_actors.cli.first_key import ensure_admin_key
+from dspex_actors.cli.first_key import ensure_admin_key, provide_admin_key
 from dspex_actors.clock import ManualClock
 from dspex_actors.config import Settings
 from dspex_actors.errors import InvalidRequest
@@ -64,3 +64,50 @@ def test_a_key_that_no_header_can_carry_is_refused(tmp_path: Path, store: Store,
     with pytest.raises(InvalidRequest, match="DSPEX_API_KEY"):
         ensure(tmp_path, store, secret)
     assert list(tmp_path.iterdir()) == []
+
+
+def provide(home: Path, store: Store, given: str | None = None) -> None:
+    """What an API replica does."""
+    settings = Settings(home=home, api_key=None if given is None else SecretStr(given))
+    provide_admin_key(settings, store, ManualClock())
+
+
+def test_the_first_replica_makes_the_key_and_one_on_another_node_leaves_it(tmp_path: Path, store: Store) -> None:
+    """It makes the home as well; that node's home stays as it is, with another instance's key or none."""
+    provide(tmp_path / "n1", store)
+    secret = (tmp_path / "n1" / "api-key").read_text().strip()
+    (tmp_path / "n2").mkdir()
+    (tmp_path / "n2" / "api-key").write_text("another instance's\n")
+    for name in ("n1", "n2", "n3"):
+        provide(tmp_path / name, store)
+        assert store.find_key(hash_secret(secret)) is not None
+    assert (tmp_path / "n2" / "api-key").read_text() == "another instance's\n"
+    assert not (tmp_path / "n3").exists()
+
+
+def test_a_given_key_is_taken_by_a_replica_without_a_home(tmp_path: Path, store: Store) -> None:
+    """Where there is one it is written down too."""
+    provide(tmp_path / "none", store, "given")
+    assert store.find_key(hash_secret("given")) is not None
+    assert not (tmp_path / "none").exists()
+    provide(tmp_path, store, "given")
+    assert (tmp_path / "api-key").read_text() == "given\n"
+
+
+def test_a_first_key_that_cannot_be_kept_says_what_to_set(tmp_path: Path, store: Store) -> None:
+    """Nobody would ever know it."""
+    (tmp_path / "file").touch()
+    with pytest.raises(InvalidRequest, match="DSPEX_API_KEY"):
+        provide(tmp_path / "file" / "home", store)
+    assert not store.has_key("admin")
+
+
+def test_of_two_replicas_that_make_the_first_key_one_does(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one's file is gone: its secret opens nothing."""
+    provide(tmp_path / "n1", store)
+    monkeypatch.setattr(store, "has_key", lambda _: False)
+    provide(tmp_path / "n2", store)
+    assert store.find_key(hash_secret((tmp_path / "n1" / "api-key").read_text().strip())) is not None
+    assert not (tmp_path / "n2" / "api-key").exists()

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from dspex_actors.errors import NoCapacity, NotFound
 from dspex_actors.ids import SHARDS
-from dspex_actors.sessions.placement import HostInfo, choose, first_owners, readable_by_all
+from dspex_actors.sessions.placement import HostInfo, Table, choose, first_owners, in_turns, readable_by_all
 from dspex_actors.sessions.planner import HostView
+from dspex_actors.sessions.tls import TlsAddress
 
 NAMES = [f"host-{number}" for number in range(6)]
 
@@ -24,6 +25,25 @@ def test_the_first_owners_have_all_shards_evenly(hosts: list[str], wanted: int) 
     assert sum(owned.values()) == SHARDS
     assert list(owned) == hosts[: max(1, wanted)]
     assert max(owned.values()) - min(owned.values()) <= 1
+
+
+@given(st.lists(st.sampled_from("abc"), min_size=1, max_size=12), st.integers(1, 12))
+def test_the_first_owners_and_those_who_are_left_are_on_as_many_nodes_as_can_be(nodes: list[str], wanted: int) -> None:
+    """So that the loss of one takes neither all owners nor all standbys, if that can be."""
+    hosts = {f"host-{number}": node for number, node in enumerate(nodes)}
+    names = in_turns(HostView(name, node) for name, node in hosts.items())
+    assert sorted(names) == sorted(hosts)
+    assert len({hosts[name] for name in names[:wanted]}) == min(len(set(nodes)), wanted, len(nodes))
+    if len(set(nodes)) > 1 and max(Counter(nodes).values()) - min(Counter(nodes).values()) <= 1:
+        assert len({hosts[name] for name in names[wanted:]}) == min(len(set(nodes)), max(0, len(nodes) - wanted))
+
+
+def test_a_router_takes_the_socket_of_a_host_on_its_node_and_tls_to_others() -> None:
+    """Where a host does not listen for other nodes there is no way; a table without nodes is of one node."""
+    remote = TlsAddress("192.0.2.1", 7, b"")
+    table = Table(1, {"a": "/a", "b": "/b"}, {}, nodes={"a": "n1", "b": "n1"}, remotes={"a": remote})
+    assert [table.way(host, node) for host in "ab" for node in ("n1", "n2")] == ["/a", remote, "/b", None]
+    assert Table(1, {"a": "/a"}, {}).way("a", "") == "/a"
 
 
 def test_the_host_with_the_least_to_do_is_chosen_but_not_the_one_to_leave() -> None:
