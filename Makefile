@@ -11,6 +11,9 @@ COMPILE := env -u UV_INDEX -u UV_EXTRA_INDEX_URL -u UV_FIND_LINKS $(BIN)/uv pip 
 	--universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
+# What follows a run of tests that has failed: no matter if it found none because of ARGS.
+NONE := $(if $(ARGS),[ $$? = 5 ],false)
+
 .PHONY: help
 help: ## show these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -27,8 +30,9 @@ serve: $(STAMP) ## start everything: make serve ARGS="--port 8001"
 	@exec $(BIN)/dspex serve $(ARGS)
 
 .PHONY: test
-test: $(STAMP) ## all tests: unit, protocol, cluster
-	$(BIN)/python -m pytest $(ARGS)
+test: $(STAMP) ## all tests: unit and protocol on two processors, then cluster (ARGS="-k words": some of them)
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/protocol $(ARGS) || $(NONE)
+	$(BIN)/python -m pytest tests/cluster $(ARGS) || $(NONE)
 
 .PHONY: test-unit
 test-unit: $(STAMP) ## tests without Ray and network
