@@ -12,8 +12,8 @@ import ray
 from benchmarks.node_loss import Nodes, Supervised, own_nodes
 from tests.cluster.supervisors.actors import eventually
 
-CHILDREN = 30  # `benchmarks/node_loss.py` takes two hundred
-SPARES = 18
+CHILDREN = 15  # `benchmarks/node_loss.py` takes two hundred
+SPARES = 9
 """A third of them is lost with the node, and what is left must do for a third of the children."""
 BOUND_S = 15.0
 """Without spares that many processes take longer than a minute; the figure itself is printed."""
