@@ -64,7 +64,9 @@ class SessionSpec(BaseModel):
     @classmethod
     def _limits(cls, value: SessionLimits, info: ValidationInfo) -> SessionLimits:
         if value != SessionLimits() and info.data.get("isolation") == "shared":
-            raise ValueError('only a session with isolation "dedicated" has limits of its own: add it, or leave limits out')
+            raise ValueError(
+                'only a session with isolation "dedicated" has limits of its own: add it, or leave limits out'
+            )
         return value
 
     @field_validator("declare")

@@ -17,7 +17,8 @@ class HostInfo:
     """A host that says it is there. `started` is the process's start time, so that a reused pid is no host.
 
     `state_version` is the newest form of a state that it can read. One that is `draining` has been told to give all it
-    has away, and ends then. `probation` is the session whose suspect turn it is there for alone.
+    has away, and ends then. `probation` is the session whose suspect turn it is there for alone, `dedicated` the one
+    that it is there for, and nothing else, until it ends.
     """
 
     name: str
@@ -28,6 +29,7 @@ class HostInfo:
     state_version: int = 1
     draining: bool = False
     probation: str | None = None
+    dedicated: str | None = None
 
 
 def readable_by_all(hosts: Iterable[HostInfo]) -> int:

@@ -6,6 +6,7 @@ The one class for both ways of running: on Ray turns go through the router, in o
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.metadata
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 from dspex_actors.clock import Clock, SystemClock
-from dspex_actors.errors import Cancelled, DspexError, NotFound, Unauthenticated
+from dspex_actors.errors import Cancelled, DspexError, NoCapacity, NotFound, Unauthenticated
 from dspex_actors.ids import rfc3339
 from dspex_actors.resources.journal import Entry, public_change, public_turn
 from dspex_actors.resources.key import Principal, hash_secret
@@ -40,6 +41,9 @@ KEY_CACHE_S = 2.0
 """A revoked key works for that long at most."""
 CACHED_SESSIONS = 50_000
 READERS = 4
+HOUSE_S = 10.0
+"""How long the creation of a dedicated session waits for a standby."""
+PLACED_S = 1.0
 
 
 class Turns(Protocol):
@@ -151,18 +155,43 @@ class SessionRuntime:
     # Sessions --------------------------------------------------------------------------------------------------
     async def create_session(self, tenant: str, spec: SessionSpec, idempotency: Idempotency | None) -> Made[Json]:
         """See `Runtime`."""
+        self._operations.check_isolation(spec.isolation)
         await self._db(changing.check_new, self._store, spec)
         if spec.lm is not None:
             await self._db(self._models.get, spec.lm)
         made = await self._db(self._store.create_session, tenant, spec, idempotency)
-        return Made(await self._public(made.value), made.replayed)
+        return await self._settled(made)
 
     async def fork_session(
         self, tenant: str, session_id: str, spec: ForkSpec, idempotency: Idempotency | None
     ) -> Made[Json]:
         """See `Runtime`."""
+        if (await self._record_now(tenant, session_id)).is_dedicated:
+            self._operations.check_isolation("dedicated")
         made = await self._db(self._store.fork_session, tenant, session_id, spec, idempotency)
-        return Made(await self._public(made.value), made.replayed)
+        return await self._settled(made)
+
+    async def _settled(self, made: Made[SessionRecord]) -> Made[Json]:
+        """A new session, with a host of its own where it has to have one; where there is none it is no more."""
+        record = made.value
+        if record.is_dedicated:
+            try:
+                await self._operations.house(record, HOUSE_S)
+            except NoCapacity:
+                if not made.replayed:
+                    with contextlib.suppress(NotFound):
+                        await self._db(self._store.delete_session, record.tenant, record.id, record.uid)
+                    await self._operations.vacate(record)
+                raise
+            await self._wait_placed(record)
+        return Made(await self._public(record), made.replayed)
+
+    async def _wait_placed(self, record: SessionRecord) -> None:
+        """Until it is known here too which host it has: word of that is on its way."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PLACED_S):
+                while self._turns.place(record).host is None:
+                    await asyncio.sleep(PLACED_S / 500)
 
     async def list_sessions(self, tenant: str, page: Page) -> Listing[Json]:
         """See `Runtime`."""
@@ -176,7 +205,10 @@ class SessionRuntime:
     async def delete_session(self, tenant: str, session_id: str) -> None:
         """See `Runtime`."""
         self._records.pop((tenant, session_id), None)
+        record = await self._record_now(tenant, session_id)
         await self._db(self._store.delete_session, tenant, session_id)
+        if record.is_dedicated:
+            await self._operations.vacate(record)
 
     async def variables(self, tenant: str, session_id: str) -> Json:
         """See `Runtime`."""
@@ -219,6 +251,8 @@ class SessionRuntime:
             "on_busy": record.on_busy,
             "version_policy": record.version_policy,
             "changed": record.changed,
+            "isolation": record.isolation,
+            "limits": {"memory_mb": record.memory_mb, "cpus": record.cpus},
             "created_at": rfc3339(record.created_at_us),
         }
 
