@@ -106,13 +106,12 @@ class AsyncSessions:
 
         `on_busy` says what a turn does that finds the session busy: `enqueue` (the default), `reject`, `interrupt`;
         `version_policy` which version it runs: `pin` (the default), `follow`, `follow_when_idle`. `variables` are first
-        values by name, `declare` has declarations of variables that the program does not have.
-        `isolation="dedicated"` gives it a host of its own, with `limits` of that host's `memory_mb` and `cpus`.
-        Raises NotFound, AlreadyExists, InvalidRequest, NoCapacity (no host for it alone).
+        values by name, `declare` has declarations of more. `isolation="dedicated"` gives it a host alone, with `limits`
+        of `memory_mb` and `cpus`. Raises NotFound, AlreadyExists, InvalidRequest, NoCapacity.
         """
         given = {"id": id, "lm": lm, "on_busy": on_busy, "version_policy": version_policy, "isolation": isolation}
         more = {"variables": variables, "declare": declare, "limits": limits}
-        made = calls.create("/v1/sessions", program=program, **given, **more)
+        made = calls.create("/v1/sessions", program=program, **more, **given)
         return await self._driver.run(made)
 
     def list(self) -> AsyncGenerator[Json]:

@@ -6,7 +6,6 @@ The one class for both ways of running: on Ray turns go through the router, in o
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib.metadata
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 from dspex_actors.clock import Clock, SystemClock
-from dspex_actors.errors import Cancelled, DspexError, NoCapacity, NotFound, Unauthenticated
+from dspex_actors.errors import Cancelled, DspexError, NotFound, Unauthenticated
 from dspex_actors.ids import rfc3339
 from dspex_actors.resources.journal import Entry, public_change, public_turn
 from dspex_actors.resources.key import Principal, hash_secret
@@ -24,6 +23,7 @@ from dspex_actors.resources.program import Program, ProgramChange, ProgramSpec
 from dspex_actors.resources.session import ForkSpec, SessionChange, SessionRecord, SessionSpec
 from dspex_actors.resources.turn import Cancellation, TurnAnswer, TurnEvent, TurnRequest, bind_request
 from dspex_actors.sessions import changing
+from dspex_actors.sessions.housing import housed
 from dspex_actors.sessions.operations import Operations, public_drain, public_migration
 from dspex_actors.sessions.placement import Place
 from dspex_actors.sessions.watching import Sight, Watching, WatchWait, ending_of
@@ -41,9 +41,6 @@ KEY_CACHE_S = 2.0
 """A revoked key works for that long at most."""
 CACHED_SESSIONS = 50_000
 READERS = 4
-HOUSE_S = 10.0
-"""How long the creation of a dedicated session waits for a standby."""
-PLACED_S = 1.0
 
 
 class Turns(Protocol):
@@ -172,26 +169,9 @@ class SessionRuntime:
         return await self._settled(made)
 
     async def _settled(self, made: Made[SessionRecord]) -> Made[Json]:
-        """A new session, with a host of its own where it has to have one; where there is none it is no more."""
-        record = made.value
-        if record.is_dedicated:
-            try:
-                await self._operations.house(record, HOUSE_S)
-            except NoCapacity:
-                if not made.replayed:
-                    with contextlib.suppress(NotFound):
-                        await self._db(self._store.delete_session, record.tenant, record.id, record.uid)
-                    await self._operations.vacate(record)
-                raise
-            await self._wait_placed(record)
-        return Made(await self._public(record), made.replayed)
-
-    async def _wait_placed(self, record: SessionRecord) -> None:
-        """Until it is known here too which host it has: word of that is on its way."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(PLACED_S):
-                while self._turns.place(record).host is None:
-                    await asyncio.sleep(PLACED_S / 500)
+        if made.value.is_dedicated:
+            await housed(made, self._store, self._operations, self._turns.place)
+        return Made(await self._public(made.value), made.replayed)
 
     async def list_sessions(self, tenant: str, page: Page) -> Listing[Json]:
         """See `Runtime`."""
