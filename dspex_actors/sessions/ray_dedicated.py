@@ -105,11 +105,12 @@ class Dedications:
         return Migrated(source.host, target.host, round(sum(pauses) * 1000, 3))
 
     def shown(self, name: str) -> dict[str, Any]:
-        """What the tree says of a host that is dedicated, and to whom."""
+        """What the tree says of a host that is dedicated, and which session is there."""
         if (uid := self._book.dedicated.get(name)) is None:
             return {}
-        guest = self._guests.get(uid)
-        return {"kind": "dedicated", "session": None if guest is None else guest.id}
+        guest, lease = self._guests.get(uid), self._guests.lease(uid)
+        is_here = guest is not None and lease is not None and lease.host == name
+        return {"kind": "dedicated", "session": guest.id if guest is not None and is_here else None}
 
     # What happens to hosts -------------------------------------------------------------------------------------
     def resume(self, name: str, uid: str) -> None:
