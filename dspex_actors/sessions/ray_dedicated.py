@@ -24,7 +24,7 @@ from dspex_actors.sessions.ray_book import RETRY_S, Book
 from dspex_actors.sessions.ray_moves import Moves
 from dspex_actors.sessions.ray_slots import Slots
 from dspex_actors.sessions.units import idle_hosts
-from dspex_actors.store.port import Lease
+from dspex_actors.store.port import NOBODY, Lease
 from supervisors import SupervisorError
 
 log = logging.getLogger(__name__)
@@ -123,7 +123,8 @@ class Dedications:
         book = self._book
         if book.draining:
             return
-        hidden = {name for name in book.units.owners if name not in book.alive and self._is_hidden(name)}
+        away = book.units.owners - book.alive.keys() - {NOBODY}
+        hidden = {name for name in away if self._is_hidden(name)}
         for uid in self._guests.homeless(book.dedicated, book.alive.keys() - book.leaving, hidden):
             if uid not in self._housing:
                 self._housing[uid] = book.spawn(self._house(uid))
@@ -142,6 +143,8 @@ class Dedications:
                 await self._fit()
             except (SupervisorError, StoreUnavailable, ray.exceptions.RayError) as error:
                 log.info("the pool of hosts cannot be fitted now: %s", error)
+            except Exception:
+                log.exception("the pool of hosts could not be fitted")  # nobody else would, so go on
 
     async def _read(self) -> None:
         async with self._reading:  # or an older answer might be taken for the newer one

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from dspex_actors.config import Settings
-from supervisors import AlreadyPresent, AlreadyStarted, Supervisor
+from supervisors import AlreadyPresent, AlreadyStarted, Child, Supervisor, SupervisorDown
 
 NAMESPACE = "dspex"
 ASK_S = 10.0
@@ -39,7 +39,7 @@ class Slots:
         async with self._line:
             hosts = await _hosts()
             for row in await hosts.which_children(timeout_s=ASK_S):
-                if row.id is not None and getattr(row.child, "name", None) == name:
+                if row.id is not None and isinstance(row.child, Child) and row.child.name == name:
                     await hosts.terminate_child(row.id, timeout_s=ASK_S)
                     await hosts.delete_child(row.id, timeout_s=ASK_S)
 
@@ -47,4 +47,6 @@ class Slots:
 async def _hosts() -> Supervisor:
     root = await Supervisor.find("root", NAMESPACE)
     row = await root.which_child("hosts", timeout_s=ASK_S)
-    return await Supervisor.of(row.child)  # type: ignore[arg-type]  # SupervisorDown where it restarts
+    if not isinstance(row.child, Child):
+        raise SupervisorDown("hosts", "it is being started")
+    return await Supervisor.of(row.child)
