@@ -48,6 +48,16 @@ class Settings(BaseSettings):
     )
     host_max_turns: int | None = Field(default=None, ge=1, description="turns after which a host is replaced")
     host_max_age_s: float | None = Field(default=None, gt=0, description="seconds after which a host is replaced")
+    dedicated_limit: int = Field(default=8, ge=0, le=64, description="sessions that may have a host of their own")
+    dedicated_memory_mb: int | None = Field(
+        default=None, ge=16, description="megabytes that a dedicated session's host may take, unless the session says"
+    )
+    dedicated_cpus: float | None = Field(
+        default=None, ge=0.1, description="processors that a dedicated session's host may take, unless the session says"
+    )
+    dedicated_cgroup: Path | None = Field(
+        default=None, description="a cgroup v2 folder that the kernel's limits of dedicated hosts are made in"
+    )
     lm: str = Field(default="mock", description="a DSPy model name, or mock?latency_s=0.1&fail=0.01")
     lm_api_base: str | None = Field(default=None, description="base address of the model's API")
     lm_api_key: SecretStr | None = Field(default=None, description="key of the model's API")

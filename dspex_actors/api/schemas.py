@@ -10,7 +10,15 @@ from dspex_actors.api import turn_body
 from dspex_actors.api.problems import PROBLEMS
 from dspex_actors.resources.moves import DrainSpec, MigrateSpec
 from dspex_actors.resources.program import ProgramChange, ProgramSpec, PromoteSpec
-from dspex_actors.resources.session import ForkSpec, OnBusy, RewindSpec, SessionChange, SessionSpec, VersionPolicy
+from dspex_actors.resources.session import (
+    ForkSpec,
+    Isolation,
+    OnBusy,
+    RewindSpec,
+    SessionChange,
+    SessionSpec,
+    VersionPolicy,
+)
 from dspex_actors.resources.turn import CancelSpec, ValueSpec, ValuesSpec
 
 # Any: JSON Schema is an open dictionary.
@@ -93,6 +101,8 @@ def _given() -> dict[str, Schema]:
             on_busy={"enum": list(get_args(OnBusy))},
             version_policy={"enum": list(get_args(VersionPolicy))},
             changed=_COUNT,
+            isolation={"enum": list(get_args(Isolation))},
+            limits=ref("SessionLimits"),
             status={"enum": ["idle", "busy", "passive", "quarantined"]},
         ),
         "SessionPage": _page("Session"),
@@ -179,13 +189,14 @@ def _tree_node() -> Schema:
         last_exit=_NULLABLE,
         uptime_s={"type": ["number", "null"]},
         queue={"type": ["integer", "null"]},
-        kind={"enum": ["supervisor", "placement", "host", "standby", "probation", "job"]},
+        kind={"enum": ["supervisor", "placement", "host", "standby", "probation", "dedicated", "job"]},
         status={"enum": ["starting", "ready", "draining", "suspect", "dead"]},
         children={"type": "array", "items": ref("TreeNode")},
         shards=_COUNT,
         sessions=_COUNT,
         in_flight=_COUNT,
         rss_bytes=_COUNT,
+        session=_NULLABLE,
     )
 
 

@@ -8,6 +8,10 @@ from typing import Any
 from dspex_actors.cli import output
 from dspex_actors.cli.options import (
     AsJson,
+    DedicatedCgroup,
+    DedicatedCpus,
+    DedicatedLimit,
+    DedicatedMemory,
     Home,
     Host,
     HostMaxAge,
@@ -46,6 +50,10 @@ def config(
     host_max_memory_mb: HostMaxMemory = None,
     host_max_turns: HostMaxTurns = None,
     host_max_age_s: HostMaxAge = None,
+    dedicated_limit: DedicatedLimit = None,
+    dedicated_memory_mb: DedicatedMemory = None,
+    dedicated_cpus: DedicatedCpus = None,
+    dedicated_cgroup: DedicatedCgroup = None,
     lm: Lm = None,
     lm_api_base: LmApiBase = None,
     program_packages: ProgramPackages = None,

@@ -117,7 +117,7 @@ class InstanceRun:
     def _start_ray(self) -> None:
         from dspex_actors.cli import cluster
 
-        actors = self._settings.hosts + self._settings.standby
+        actors = self._settings.hosts + self._settings.standby + self._settings.dedicated_limit
         self._cluster = cluster.Cluster(self._settings.run_dir, self._logs, actors)
         self._stopping.listen()
         self._app = cast("AppModule", importlib.import_module(self._app_name))

@@ -10,6 +10,10 @@ from dspex_actors.cli import hosts, output, programs, sessions
 from dspex_actors.cli.configuration import config
 from dspex_actors.cli.options import (
     AsJson,
+    DedicatedCgroup,
+    DedicatedCpus,
+    DedicatedLimit,
+    DedicatedMemory,
     Home,
     Host,
     HostMaxAge,
@@ -59,6 +63,10 @@ def serve(
     host_max_memory_mb: HostMaxMemory = None,
     host_max_turns: HostMaxTurns = None,
     host_max_age_s: HostMaxAge = None,
+    dedicated_limit: DedicatedLimit = None,
+    dedicated_memory_mb: DedicatedMemory = None,
+    dedicated_cpus: DedicatedCpus = None,
+    dedicated_cgroup: DedicatedCgroup = None,
     lm: Lm = None,
     lm_api_base: LmApiBase = None,
     program_packages: ProgramPackages = None,

@@ -38,6 +38,14 @@ HostMaxMemory = Annotated[
 ]
 HostMaxTurns = Annotated[int | None, typer.Option(help="Turns after which a host is replaced.")]
 HostMaxAge = Annotated[float | None, typer.Option("--host-max-age-s", help="Seconds after which a host is replaced.")]
+DedicatedLimit = Annotated[int | None, typer.Option(help="Sessions that may have a host of their own.")]
+DedicatedMemory = Annotated[
+    int | None, typer.Option("--dedicated-memory-mb", help="Megabytes that a dedicated session's host may take.")
+]
+DedicatedCpus = Annotated[float | None, typer.Option(help="Processors that a dedicated session's host may take.")]
+DedicatedCgroup = Annotated[
+    Path | None, typer.Option(help="A cgroup v2 folder that the kernel's limits of such hosts are made in.")
+]
 Lm = Annotated[str | None, typer.Option(help="A DSPy model name, or mock?latency_s=0.1&fail=0.01.")]
 LmApiBase = Annotated[str | None, typer.Option(help="Base address of the model's API.")]
 ProgramPackages = Annotated[

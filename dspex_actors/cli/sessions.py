@@ -37,6 +37,13 @@ class VersionPolicy(StrEnum):
     FOLLOW_WHEN_IDLE = "follow_when_idle"
 
 
+class Isolation(StrEnum):
+    """Whether a session shares a host."""
+
+    SHARED = "shared"
+    DEDICATED = "dedicated"
+
+
 COLUMNS = ("id", "program", "version", "status", "turns", "lm", "host", "created_at")
 
 
@@ -47,14 +54,21 @@ def create(
     lm: Annotated[str | None, typer.Option(help="The model's name. [default: the program's]")] = None,
     on_busy: Annotated[OnBusy, typer.Option(help="What a turn does that finds the session busy.")] = OnBusy.ENQUEUE,
     version_policy: Annotated[VersionPolicy, typer.Option(help="Which version it runs.")] = VersionPolicy.PIN,
+    isolation: Annotated[Isolation, typer.Option(help="Whether it has a host of its own.")] = Isolation.SHARED,
+    memory_mb: Annotated[int | None, typer.Option(min=16, help="Megabytes that its own host may take.")] = None,
+    cpus: Annotated[float | None, typer.Option(min=0.1, help="Processors that its own host may take.")] = None,
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
     """Create a session of a program."""
     from dspex_actors.cli.connection import connected
 
+    asked = {"memory_mb": memory_mb, "cpus": cpus}
+    limits = {name: value for name, value in asked.items() if value is not None}
     with connected(url, as_json) as client:
-        made = client.sessions.create(program, id, lm, on_busy.value, version_policy.value)
+        made = client.sessions.create(
+            program, id, lm, on_busy.value, version_policy.value, isolation=isolation.value, limits=limits or None
+        )
     if as_json:
         output.document(made)
     else:

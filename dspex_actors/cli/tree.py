@@ -10,7 +10,7 @@ from supervisors import render
 
 Json = dict[str, Any]
 
-_ALSO = ("node", "sessions", "shards", "in_flight", "queue")
+_ALSO = ("node", "session", "sessions", "shards", "in_flight", "queue")
 NODE_CHARS = 8
 """As much of a node's name as tells it from the others; `--json` has all of it."""
 

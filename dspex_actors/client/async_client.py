@@ -99,16 +99,19 @@ class AsyncSessions:
         version_policy: str | None = None,
         variables: Mapping[str, object] | None = None,
         declare: Mapping[str, Json] | None = None,
+        isolation: str | None = None,
+        limits: Mapping[str, float] | None = None,
     ) -> Json:
         """Create a session of a program (`name` or `name@version`).
 
         `on_busy` says what a turn does that finds the session busy: `enqueue` (the default), `reject`, `interrupt`;
         `version_policy` which version it runs: `pin` (the default), `follow`, `follow_when_idle`. `variables` are first
-        values by name, `declare` has declarations of variables that the program does not have.
-        Raises NotFound, AlreadyExists, InvalidRequest.
+        values by name, `declare` has declarations of more. `isolation="dedicated"` gives it a host alone, with `limits`
+        of `memory_mb` and `cpus`. Raises NotFound, AlreadyExists, InvalidRequest, NoCapacity.
         """
-        given = {"id": id, "lm": lm, "on_busy": on_busy, "version_policy": version_policy}
-        made = calls.create("/v1/sessions", program=program, variables=variables, declare=declare, **given)
+        given = {"id": id, "lm": lm, "on_busy": on_busy, "version_policy": version_policy, "isolation": isolation}
+        more = {"variables": variables, "declare": declare, "limits": limits}
+        made = calls.create("/v1/sessions", program=program, **more, **given)
         return await self._driver.run(made)
 
     def list(self) -> AsyncGenerator[Json]:

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import SecretStr
 from ulid import ULID
 
-from dspex_actors.embedded.operations import LocalOperations
+from dspex_actors.embedded.operations import LocalOperations, check_isolation
 from dspex_actors.embedded.session import LocalSession, checked
 from dspex_actors.embedded.watching import TENANT, look_here
 from dspex_actors.errors import AlreadyExists, DspexError, Moved
@@ -24,7 +24,7 @@ from dspex_actors.ids import check_name
 from dspex_actors.lm.models import Models
 from dspex_actors.programs.catalogue import Programs
 from dspex_actors.resources.program import Program, ProgramChange, ProgramSpec
-from dspex_actors.resources.session import OnBusy, SessionRecord, SessionSpec, VersionPolicy
+from dspex_actors.resources.session import Isolation, OnBusy, SessionRecord, SessionSpec, VersionPolicy
 from dspex_actors.resources.snapshot import STATE_VERSION
 from dspex_actors.resources.turn import Cancellation, TurnAnswer, TurnEvent, TurnRequest
 from dspex_actors.sessions.activation import Ask
@@ -101,6 +101,7 @@ class LocalTurns:
         return [] if self._epochs else ["host"]
 
     def _ask(self, record: SessionRecord, turn: TurnRequest) -> TurnWait:
+        check_isolation(record.isolation)  # `dspex serve` may have made it in this home
         return _LocalWait(self._host, Ask(record.uid, record.unit, self._epochs[record.unit], 1, turn))
 
 
@@ -210,11 +211,12 @@ class LocalRuntime:
         version_policy: VersionPolicy = "pin",
         variables: Mapping[str, Any] | None = None,
         declare: Mapping[str, Json] | None = None,
+        isolation: Isolation = "shared",
     ) -> LocalSession:
         """The session of that id, made when there is none (with a fresh id where none is given).
 
         `version_policy` says which version of the program it runs. `variables` are first values of the program's,
-        `declare` has declarations of more.
+        `declare` has declarations of more. `isolation="dedicated"` is refused: that takes the hosts of `dspex serve`.
 
         Raises:
             NotFound: No such program, or a variable that is not declared.
@@ -226,7 +228,7 @@ class LocalRuntime:
         try:
             spec = checked(
                 SessionSpec, program=program, id=id, lm=lm, on_busy=on_busy, version_policy=version_policy,
-                variables=dict(variables or {}), declare=dict(declare or {}),
+                variables=dict(variables or {}), declare=dict(declare or {}), isolation=isolation,
             )  # fmt: skip
             made = await self.runtime.create_session(TENANT, spec, None)
             return LocalSession(self.runtime, made.value["id"])

@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from dspex_actors.errors import InvalidRequest
 from dspex_actors.resources.session import SessionRecord
 from dspex_actors.sessions.host import Host
 from dspex_actors.sessions.placement import Drained, Migrated, choose
 from dspex_actors.sessions.planner import HostView
+
+_ALONE = (
+    "dx.local() is one process, and a dedicated session needs one of its own: use `dspex serve`, or isolation='shared'"
+)
 
 
 class LocalOperations:
@@ -31,7 +36,24 @@ class LocalOperations:
         name = self._host.name
         return Migrated(name, choose(host, name, [HostView(name)]), 0.0)
 
+    def check_isolation(self, isolation: str) -> None:
+        """See `Operations`."""
+        check_isolation(isolation)
+
+    async def house(self, record: SessionRecord, patience_s: float) -> None:
+        """See `Operations`."""
+        check_isolation(record.isolation)
+
+    async def vacate(self, record: SessionRecord) -> None:
+        """See `Operations`: there is nothing to end."""
+
     async def drain_host(self, host: str, timeout_s: float) -> Drained:
         """See `Operations`."""
         name = choose(host, "", [HostView(self._host.name)])
         return Drained(choose(None, name, [HostView(name)]), 0, 0, True)  # which says that there is no other
+
+
+def check_isolation(isolation: str) -> None:
+    """Raises InvalidRequest for what one process cannot give."""
+    if isolation == "dedicated":
+        raise InvalidRequest(_ALONE + ".", errors=[{"loc": ["isolation"], "msg": _ALONE, "type": "isolation"}])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from dspex_actors.ids import check_name
 from dspex_actors.resources.variables import Own, Variable, check_names
@@ -17,12 +17,30 @@ VersionPolicy = Literal["pin", "follow", "follow_when_idle"]
 one, as soon as the session has left a host's memory and comes back."""
 
 
+Isolation = Literal["shared", "dedicated"]
+"""Whether a session shares a host's process with others, or has a host of its own."""
+
+
+class SessionLimits(BaseModel):
+    """What the host of a dedicated session may take. None is what the server's settings say.
+
+    `memory_mb`: megabytes beyond those that the host had before the session came. `cpus`: processors, 0.5 is half of
+    one.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    memory_mb: int | None = Field(default=None, ge=16, le=2**31 - 1)
+    cpus: float | None = Field(default=None, ge=0.1, le=1024)
+
+
 class SessionSpec(BaseModel):
     """What a user says to create a session. `program` is a name or `name@version`; `lm` a model's name.
 
     `on_busy`: a turn that arrives while another one runs or waits `enqueue`s (waits for it), is `reject`ed, or
     `interrupt`s (cancels) those before it. `version_policy`: whether the session stays with the version that it begins
     with (`pin`). `variables` are first values of the program's variables, `declare` has declarations of more.
+    `isolation`: one that is `dedicated` has a host of its own, which may take what `limits` says.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -34,11 +52,22 @@ class SessionSpec(BaseModel):
     version_policy: VersionPolicy = "pin"
     variables: dict[str, Any] = Field(default_factory=dict)
     declare: dict[str, Variable] = Field(default_factory=dict)
+    isolation: Isolation = "shared"
+    limits: SessionLimits = Field(default_factory=SessionLimits)
 
     @field_validator("id")
     @classmethod
     def _id(cls, value: str | None) -> str | None:
         return value if value is None else check_name(value, "id")
+
+    @field_validator("limits")
+    @classmethod
+    def _limits(cls, value: SessionLimits, info: ValidationInfo) -> SessionLimits:
+        if value != SessionLimits() and info.data.get("isolation") == "shared":
+            raise ValueError(
+                'only a session with isolation "dedicated" has limits of its own: add it, or leave limits out'
+            )
+        return value
 
     @field_validator("declare")
     @classmethod
@@ -96,7 +125,8 @@ class SessionRecord:
 
     A fork knows where it comes from: `origin_id` is the other session's id as it was then, `origin_turn` the turn that
     the conversation stood at. `variables` is what it was created with of these, as text; `changed` numbers the last
-    entry that changed what it is bound to (0: none).
+    entry that changed what it is bound to (0: none). One that is `dedicated` has a host of its own, with limits of
+    `memory_mb` and `cpus`.
     """
 
     uid: str
@@ -117,8 +147,26 @@ class SessionRecord:
     version_policy: VersionPolicy = "pin"
     variables: str | None = None
     changed: int = 0
+    isolation: Isolation = "shared"
+    memory_mb: int | None = None
+    cpus: float | None = None
+
+    @property
+    def is_dedicated(self) -> bool:
+        """Whether it has a host of its own."""
+        return self.isolation == "dedicated"
 
     @property
     def own(self) -> Own:
         """What it was created with of variables."""
         return Own.parse(self.variables)
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """A dedicated session, as placement has to know it: whom its host is for, and what that may take."""
+
+    uid: str
+    id: str
+    memory_mb: int | None = None
+    cpus: float | None = None

@@ -22,6 +22,18 @@ class Operations(Protocol):
         (host), NoCapacity, SessionBusy (its turn has not ended in time)."""
         ...
 
+    def check_isolation(self, isolation: str) -> None:
+        """Raises InvalidRequest where no session can be isolated like that."""
+        ...
+
+    async def house(self, record: SessionRecord, patience_s: float) -> None:
+        """Wait until a new dedicated session has a host of its own. Raises NoCapacity."""
+        ...
+
+    async def vacate(self, record: SessionRecord) -> None:
+        """A dedicated session was deleted; whoever does not hear of it finds out."""
+        ...
+
     async def drain_host(self, host: str, timeout_s: float) -> Drained:
         """Let a host give away all it has and end; what is left after `timeout_s` goes on leaving. Raises NotFound,
         NoCapacity."""

@@ -19,8 +19,9 @@ class HostInfo:
     """A host that says it is there. `started` is the process's start time, so that a reused pid is no host.
 
     `state_version` is the newest form of a state that it can read. One that is `draining` has been told to give all it
-    has away, and ends then. `probation` is the session whose suspect turn it is there for alone. `address` is its
-    socket, of use on its own `node` (Ray's id) only; at `remote` it listens for routers on others, if it does.
+    has away, and ends then. `probation` is the session whose suspect turn it is there for alone, `dedicated` the one
+    that it is there for, and nothing else, until it ends. `address` is its socket, of use on its own `node` (Ray's id)
+    only; at `remote` it listens for routers on others, if it does.
     """
 
     name: str
@@ -32,6 +33,7 @@ class HostInfo:
     draining: bool = False
     probation: str | None = None
     remote: TlsAddress | None = None
+    dedicated: str | None = None
 
 
 def readable_by_all(hosts: Iterable[HostInfo]) -> int:

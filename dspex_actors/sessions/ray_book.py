@@ -28,6 +28,7 @@ class Book:
         handles: Their actors.
         leaving: Those that give all they have away.
         probation: Those that are there for one suspect turn, and the session (uid) that has it.
+        dedicated: Those that are there for one session alone, until they end, and that session (uid).
         units: Who has what.
         table: What routers go by.
         news: Set when there is a newer table; a fresh one each time.
@@ -41,6 +42,7 @@ class Book:
         self.handles: dict[str, Any] = {}
         self.leaving: set[str] = set()
         self.probation: dict[str, str] = {}
+        self.dedicated: dict[str, str] = {}
         self.units = Units(store.leases())
         self.draining = False
         self.table = Table(term << 32, {}, {})
@@ -49,8 +51,9 @@ class Book:
 
     def hosts(self) -> list[HostView]:
         """The hosts as the planner sees them."""
+        apart = self.probation.keys() | self.dedicated.keys()
         return [
-            HostView(name, info.node, draining=name in self.leaving, dedicated=name in self.probation)
+            HostView(name, info.node, draining=name in self.leaving, dedicated=name in apart)
             for name, info in self.alive.items()
         ]
 

@@ -21,7 +21,9 @@ import uvloop
 
 from dspex_actors.config import Settings
 from dspex_actors.errors import Moved
+from dspex_actors.resources.session import Guest
 from dspex_actors.resources.snapshot import STATE_VERSION
+from dspex_actors.sessions.confinement import confine
 from dspex_actors.sessions.handover import Gone
 from dspex_actors.sessions.host import Host
 from dspex_actors.sessions.keep import keep_what_is_here
@@ -124,6 +126,14 @@ class HostActor:
         assert self._info is not None
         self._info = replace(self._info, probation=uid)
         await self._on_io(self._put_on_probation(uid))
+
+    async def dedicate(self, guest: Guest, term: int) -> None:
+        """From now on it is there for that session alone, within its limits, until it ends."""
+        self._check(term)
+        assert self._info is not None
+        confine(self._name, guest, self._settings)
+        self._info = replace(self._info, dedicated=guest.uid)
+        self._serving.suspects.dedicated = guest.uid
 
     async def retire(self, term: int) -> None:
         """End, because everything has been given away; its supervisor starts another one."""

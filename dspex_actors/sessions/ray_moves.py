@@ -156,6 +156,10 @@ class Moves:
         gone: Gone = await handle.let_go.remote(uid, lease, host, max(0.0, patience_s), self._book.term)
         return gone
 
+    async def bring(self, uid: str, lease: Lease, host: str, patience_s: float) -> float:
+        """Let its host give a session to another one; gives how long it took no turns. Raises as `HostActor.let_go`."""
+        return await self._arrived(uid, await self._let_go(uid, lease, host, patience_s))
+
     async def _news_before(self, until: float) -> None:
         try:
             async with asyncio.timeout(max(0.0, until - time.monotonic())):

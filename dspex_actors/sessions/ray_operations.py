@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -31,6 +32,18 @@ class RayOperations:
         )
         return moved
 
+    def check_isolation(self, isolation: str) -> None:
+        """See `Operations`: all there are can be had."""
+
+    async def house(self, record: SessionRecord, patience_s: float) -> None:
+        """See `Operations`."""
+        await _ask(lambda placement: placement.house.remote(record.uid, patience_s))
+
+    async def vacate(self, record: SessionRecord) -> None:
+        """See `Operations`."""
+        with contextlib.suppress(NoCapacity):
+            await _ask(lambda placement: placement.vacate.remote())
+
     async def drain_host(self, host: str, timeout_s: float) -> Drained:
         """See `Operations`."""
         name = await _name_of(host)
@@ -44,7 +57,7 @@ async def _name_of(host: str) -> str:
 
 
 def _names(node: Json) -> dict[str, str]:
-    found = {node["id"]: node["name"]} if node["kind"] in ("host", "standby") and node.get("name") else {}
+    found = {node["id"]: node["name"]} if node["kind"] in ("host", "standby", "dedicated") and node.get("name") else {}
     return found | {id_: name for child in node["children"] for id_, name in _names(child).items()}
 
 

@@ -35,6 +35,7 @@ from dspex_actors.sessions.placement import (
     readable_by_all,
 )
 from dspex_actors.sessions.ray_book import RETRY_S, Book
+from dspex_actors.sessions.ray_dedicated import Dedications
 from dspex_actors.sessions.ray_moves import Moves
 from dspex_actors.sessions.ray_probation import Probations
 from dspex_actors.store.port import Lease, Store
@@ -66,6 +67,7 @@ class PlacementActor:
         self._moves = Moves(self._book, self._settle_surely)
         self._state_version = self._store.state_version()
         self._probations = Probations(self._book, self._moves, self._settle_surely)
+        self._dedications = Dedications(self._book, self._moves, self._settings, self._is_hidden)
         self._watches: dict[str, int] = {}
         self._dead: set[str] = set()
         self._gathered = self._following = self._looks_again = False
@@ -86,6 +88,8 @@ class PlacementActor:
             self._book.spawn(self._moves.hear(info.name))
             if info.probation is not None:
                 self._probations.resume(info.name, info.probation)
+            if info.dedicated is not None:
+                self._dedications.resume(info.name, info.dedicated)
             if info.draining:
                 self._moves.begin_drain(info.name)
         if not self._gathered:
@@ -93,6 +97,7 @@ class PlacementActor:
         if not self._following:
             self._following = True
             self._book.spawn(self._moves.follow_nodes())
+            self._book.spawn(self._dedications.follow())
         mine = {lease.unit: lease.epoch for lease in self._book.units.of(info.name)}
         others = [lease.unit for lease in self._book.units.all if lease.unit not in mine]
         handle = self._book.handles[info.name]
@@ -135,6 +140,7 @@ class PlacementActor:
         del self._book.handles[name]
         self._dead.add(name)
         self._book.leaving.discard(name)
+        self._book.dedicated.pop(name, None)
         for path in (Path(info.address), lifeline_of(info.address)):
             path.unlink(missing_ok=True)
         self._book.spawn(self._settle_surely())
@@ -173,6 +179,7 @@ class PlacementActor:
         if hidden and not self._looks_again:  # nobody tells when one of them dies before it has attached
             self._looks_again = True
             self._book.spawn(self._look_again())
+        self._dedications.rehouse()
         found = self._book.units.plan(self._book.hosts(), self._settings.hosts, hidden)
         for lost, heirs in found.heirs.items():
             await self._inherit(lost, heirs)
@@ -230,6 +237,7 @@ class PlacementActor:
                 "pid": self._book.alive[name].pid,
                 **({"status": "draining"} if name in self._book.leaving else {}),
                 **({"kind": "probation"} if name in self._book.probation else {}),
+                **self._dedications.shown(name),
                 **(asdict(load) if isinstance(load, Load) else {}),
             }
             for name, load in zip(names, found, strict=True)
@@ -249,7 +257,19 @@ class PlacementActor:
             NoCapacity: No host can take it, or none serves it at the moment.
             SessionBusy: Its turn has not ended in time.
         """
-        return await self._moves.migrate(uid, shard, host, patience_s)
+        return await self._dedications.migrate(uid, shard, host, patience_s)
+
+    async def house(self, uid: str, patience_s: float) -> None:
+        """A dedicated session was created: see to it that it has a host of its own.
+
+        Raises:
+            NoCapacity: There is none in time, or there may not be more of them.
+        """
+        await self._dedications.house(uid, patience_s)
+
+    async def vacate(self) -> None:
+        """A dedicated session was deleted: its host ends."""
+        await self._dedications.vacate()
 
     async def drain_host(self, name: str, timeout_s: float) -> Drained:
         """Let a host give away all it has, then end: its supervisor starts another one. What it has after `timeout_s`

@@ -85,7 +85,7 @@ class Router:
     def place(self, record: SessionRecord) -> Place:
         """Where the session is served: by its own lease where it has one, else with its shard."""
         own, units = unit_of_session(record.uid), self._table.units
-        unit = own if own in units else unit_of_shard(record.shard)
+        unit = own if own in units or record.is_dedicated else unit_of_shard(record.shard)
         host, epoch = units.get(unit, (None, 0))
         return Place(unit, host, self._table.nodes.get(host or ""), epoch)
 

@@ -23,6 +23,7 @@ from dspex_actors.resources.program import Program, ProgramChange, ProgramSpec
 from dspex_actors.resources.session import ForkSpec, SessionChange, SessionRecord, SessionSpec
 from dspex_actors.resources.turn import Cancellation, TurnAnswer, TurnEvent, TurnRequest, bind_request
 from dspex_actors.sessions import changing
+from dspex_actors.sessions.housing import housed
 from dspex_actors.sessions.operations import Operations, public_drain, public_migration
 from dspex_actors.sessions.placement import Place
 from dspex_actors.sessions.watching import Sight, Watching, WatchWait, ending_of
@@ -151,17 +152,25 @@ class SessionRuntime:
     # Sessions --------------------------------------------------------------------------------------------------
     async def create_session(self, tenant: str, spec: SessionSpec, idempotency: Idempotency | None) -> Made[Json]:
         """See `Runtime`."""
+        self._operations.check_isolation(spec.isolation)
         await self._db(changing.check_new, self._store, spec)
         if spec.lm is not None:
             await self._db(self._models.get, spec.lm)
         made = await self._db(self._store.create_session, tenant, spec, idempotency)
-        return Made(await self._public(made.value), made.replayed)
+        return await self._settled(made)
 
     async def fork_session(
         self, tenant: str, session_id: str, spec: ForkSpec, idempotency: Idempotency | None
     ) -> Made[Json]:
         """See `Runtime`."""
+        if (await self._record_now(tenant, session_id)).is_dedicated:
+            self._operations.check_isolation("dedicated")
         made = await self._db(self._store.fork_session, tenant, session_id, spec, idempotency)
+        return await self._settled(made)
+
+    async def _settled(self, made: Made[SessionRecord]) -> Made[Json]:
+        if made.value.is_dedicated:
+            await housed(made, self._store, self._operations, self._turns.place)
         return Made(await self._public(made.value), made.replayed)
 
     async def list_sessions(self, tenant: str, page: Page) -> Listing[Json]:
@@ -176,7 +185,10 @@ class SessionRuntime:
     async def delete_session(self, tenant: str, session_id: str) -> None:
         """See `Runtime`."""
         self._records.pop((tenant, session_id), None)
+        record = await self._record_now(tenant, session_id)
         await self._db(self._store.delete_session, tenant, session_id)
+        if record.is_dedicated:
+            await self._operations.vacate(record)
 
     async def variables(self, tenant: str, session_id: str) -> Json:
         """See `Runtime`."""
@@ -219,6 +231,8 @@ class SessionRuntime:
             "on_busy": record.on_busy,
             "version_policy": record.version_policy,
             "changed": record.changed,
+            "isolation": record.isolation,
+            "limits": {"memory_mb": record.memory_mb, "cpus": record.cpus},
             "created_at": rfc3339(record.created_at_us),
         }
 

@@ -67,6 +67,7 @@ class Suspects:
     Attributes:
         seek: Has a session put on probation at another host (its uid and shard); called when a turn waits for that.
             Where it is None there is no other host, and this one runs suspects as if it were alone with each.
+        dedicated: The session that this host is there for: it is alone with it at all times.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Suspects:
         self._probation: str | None = None
         self._idle: asyncio.TimerHandle | None = None
         self.seek: Callable[[str, int], None] | None = None
+        self.dedicated: str | None = None
 
     # Probation -------------------------------------------------------------------------------------------------
     def put_on_probation(self, uid: str | None) -> None:
@@ -120,7 +122,7 @@ class Suspects:
         if self._probation == activation.uid and self._idle is not None:
             self._watch_idle(None)
             self._send_home(activation.uid)  # when this turn has ended
-        alone = self.seek is None or self._probation == activation.uid
+        alone = self.seek is None or activation.uid in (self._probation, self.dedicated)
         self._put(_Look(activation, effect, is_new, alone))
 
     def settle(self, activation: Activation, effect: Settle) -> None:

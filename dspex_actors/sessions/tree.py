@@ -23,21 +23,7 @@ Json = dict[str, Any]
 def children(settings: Settings) -> tuple[ChildSpec, ...]:
     """Placement, and the supervisor of the hosts. Hosts and standbys are alike; placement decides who owns units."""
     plain = settings.plain()
-    slots = tuple(
-        ChildSpec(
-            f"host-{number}",
-            start=HostActor,
-            args=(plain,),
-            name="host",
-            kind="host",
-            pass_name=True,
-            options=ray_options(settings, HOST_CPUS),
-            anti_affinity=True,
-            backoff=RESTART_PAUSE,
-            heartbeat=HEARTBEAT,
-        )
-        for number in range(1, settings.hosts + settings.standby + 1)
-    )
+    slots = tuple(host_slot(settings, number) for number in range(1, settings.hosts + settings.standby + 1))
     placement = ChildSpec(
         "placement",
         start=PlacementActor,
@@ -50,6 +36,22 @@ def children(settings: Settings) -> tuple[ChildSpec, ...]:
     )
     hosts = ChildSpec("hosts", start=hosts_supervisor(slots), options=ray_options(settings, 0), heartbeat=HEARTBEAT)
     return placement, hosts
+
+
+def host_slot(settings: Settings, number: int) -> ChildSpec:
+    """A host of the hosts' supervisor."""
+    return ChildSpec(
+        f"host-{number}",
+        start=HostActor,
+        args=(settings.plain(),),
+        name="host",
+        kind="host",
+        pass_name=True,
+        options=ray_options(settings, HOST_CPUS),
+        anti_affinity=True,
+        backoff=RESTART_PAUSE,
+        heartbeat=HEARTBEAT,
+    )
 
 
 async def ensure_tree(settings: Settings) -> None:

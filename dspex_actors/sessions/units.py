@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from dspex_actors.ids import unit_of_session, unit_of_shard
 from dspex_actors.sessions.planner import HostView, plan_moves
-from dspex_actors.store.port import Lease
+from dspex_actors.store.port import NOBODY, Lease
 
 SESSION = unit_of_session("")
 
@@ -36,11 +36,16 @@ class Plan:
 
 
 class Units:
-    """The leases, as far as placement knows: what it reads from the store, and what it has heard since."""
+    """The leases, as far as placement knows: what it reads from the store, and what it has heard since.
+
+    Attributes:
+        dedicated: Units of dedicated sessions, which no plan touches: each goes from one host of its own to another.
+    """
 
     def __init__(self, leases: Iterable[Lease] = ()) -> None:
         self._leases: dict[str, Lease] = {}
         self._moving: dict[str, str] = {}
+        self.dedicated: set[str] = set()
         self.replace(leases)
 
     def __len__(self) -> int:
@@ -59,7 +64,16 @@ class Units:
     @property
     def session_hosts(self) -> set[str]:
         """Hosts that have leases of sessions and no others."""
-        return self.owners - {lease.host for lease in self.all if not lease.unit.startswith(SESSION)}
+        sharing = [lease for lease in self.all if self._is_shared(lease)]
+        return {lease.host for lease in sharing} - {x.host for x in sharing if not x.unit.startswith(SESSION)}
+
+    def are_served(self, living: Collection[str]) -> bool:
+        """Whether no shard waits for a host."""
+        owners = {lease.host for lease in self.all if not lease.unit.startswith(SESSION)}
+        return bool(owners) and owners.issubset(living)
+
+    def _is_shared(self, lease: Lease) -> bool:
+        return lease.unit not in self.dedicated and lease.host != NOBODY
 
     def of(self, host: str) -> list[Lease]:
         """The leases of one host."""
@@ -68,6 +82,10 @@ class Units:
     def of_session(self, uid: str, shard: int) -> Lease | None:
         """The lease that a session is served under."""
         return self._leases.get(unit_of_session(uid)) or self._leases.get(unit_of_shard(shard))
+
+    def own_of_session(self, uid: str) -> Lease | None:
+        """The lease of its own that a session has."""
+        return self._leases.get(unit_of_session(uid))
 
     def home(self, shard: int) -> str | None:
         """The host of a shard."""
@@ -92,7 +110,7 @@ class Units:
     def forget_sessions_of(self, lost: str) -> None:
         """Those that had leases of their own at a lost host are their shards' again."""
         for lease in self.of(lost):
-            if lease.unit.startswith(SESSION):
+            if lease.unit.startswith(SESSION) and self._is_shared(lease):
                 del self._leases[lease.unit]
 
     def begin(self, carry: Carry) -> None:
@@ -116,7 +134,8 @@ class Units:
             wanted: How many of them shall own shards.
             hidden: Those that may live, and cannot be told anything.
         """
-        views = [*hosts, *(HostView(name) for name in hidden)]
+        alone = {lease.host for lease in self.all if lease.unit in self.dedicated}
+        views = [*hosts, *(HostView(name, dedicated=name in alone) for name in hidden)]
         living = {view.name for view in views}
         under_way = {
             unit: target
@@ -126,7 +145,7 @@ class Units:
         owners = {
             unit: under_way.get(unit, lease.host)
             for unit, lease in self._leases.items()
-            if lease.host in living or not unit.startswith(SESSION)
+            if self._is_shared(lease) and (lease.host in living or not unit.startswith(SESSION))
         }
         heirs: dict[str, dict[str, list[Lease]]] = {}
         carried: dict[tuple[str, str], list[Lease]] = {}

@@ -18,6 +18,7 @@ from dspex_actors.resources.journal import FORMAT_VERSION
 from dspex_actors.resources.session import ForkSpec, SessionRecord
 from dspex_actors.store import sessions, snapshots
 from dspex_actors.store.courses import Courses
+from dspex_actors.store.guests import settle_in
 from dspex_actors.store.journal import turn
 from dspex_actors.store.schema import journal
 
@@ -39,7 +40,7 @@ def create(
     _copy(connection, origin, made, seq)
     snapshots.fork(connection, origin.uid, uid, made.tenant, seq)
     _mark(connection, origin, made)
-    return made
+    return settle_in(connection, made)
 
 
 def _moment(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import ARRAY, Connection, String, any_, bindparam, insert, literal_column, select, update
+from sqlalchemy import ARRAY, Connection, String, any_, bindparam, func, insert, literal_column, select, update
 
 from dspex_actors.store.driver import cached_text_of, run, run_many
 from dspex_actors.store.locks import hold
 from dspex_actors.store.port import Lease
 from dspex_actors.store.schema import lease
 
+_IS_SHARDS = func.substr(lease.c.unit, literal_column("1"), literal_column("6")) == literal_column("'shard:'")
 _TAKE = (
     update(lease)
     .values(epoch=bindparam("next"), host=bindparam("h"))
@@ -19,7 +20,7 @@ _TAKE = (
 _INHERIT = (
     update(lease)
     .values(epoch=lease.c.epoch + literal_column("1"), host=bindparam("h"))
-    .where(lease.c.host == bindparam("lost"))
+    .where(lease.c.host == bindparam("lost"), _IS_SHARDS)
 )
 _RAISE = (
     update(lease)
@@ -62,7 +63,7 @@ def take_over(connection: Connection, seen: Sequence[Lease], host: str) -> list[
 
 
 def inherit(connection: Connection, lost: str, heir: str) -> list[Lease]:
-    """Move every lease of a host that is gone for good; gives all that the heir holds then, in key order.
+    """Move the lease of every shard of a host that is gone for good; gives all that the heir holds then, in key order.
 
     A compare-and-set like the other one, by the owner instead of the epoch: host names are never used twice. It takes
     a third of the time, because the rows are not sent one by one.

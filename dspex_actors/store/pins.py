@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import BigInteger, Connection, String, cast, delete, insert, literal, select, update
+from sqlalchemy import BigInteger, Connection, String, cast, delete, insert, literal, literal_column, select, update
 
 from dspex_actors.ids import unit_of_session
 from dspex_actors.store import leases
@@ -20,6 +20,8 @@ _COUNTER = "pin"
 _STEP = 1 << 20
 """A takeover raises an epoch by one; between two pins of one session there is room for a million."""
 _SHARD = literal("shard:") + cast(session.c.shard, String)
+_DEDICATED = select(session.c.unit).where(session.c.isolation == literal_column("'dedicated'"))
+"""These never are their shards': those hosts are others' too."""
 
 
 def hand_over(
@@ -35,7 +37,7 @@ def hand_over(
     giver, won = {old.unit: old.host for old in seen}, {new.unit for new in taken}
     for uid, unit in staying:
         if unit in won:
-            _pin(connection, uid, unit, giver[unit])
+            pin(connection, uid, unit, giver[unit])
     others = [*(giver.keys() - won), *(unit_of_session(uid) for uid, _ in staying)]
     return sorted([*taken, *(_now(connection, others) if others else ())], key=lambda known: known.unit)
 
@@ -43,7 +45,7 @@ def hand_over(
 def move(connection: Connection, uid: str, seen: Lease, host: str | None) -> Lease | None:
     """Give a session to another host by a lease of its own, or (None) back to its shard, if `seen` still holds.
 
-    Gives the session's own lease as it is then.
+    Gives the session's own lease as it is then; a dedicated one keeps it.
     """
     own = unit_of_session(uid)
     if _now(connection, [seen.unit], lock=True) == [seen]:
@@ -54,19 +56,20 @@ def move(connection: Connection, uid: str, seen: Lease, host: str | None) -> Lea
         elif seen.unit == own:
             connection.execute(update(lease).where(lease.c.unit == own).values(epoch=_next(connection), host=host))
         else:
-            _pin(connection, uid, seen.unit, host)
+            pin(connection, uid, seen.unit, host)
     return next(iter(_now(connection, [own])), None)
 
 
 def void(connection: Connection, lost: str) -> None:
-    """Sessions that had leases of their own at a host that is gone are their shards' again."""
+    """Sessions that had leases of their own at a host that is gone are their shards' again, but for dedicated ones."""
     pinned = select(lease.c.unit).where(lease.c.host == lost, lease.c.unit.like("session:%")).order_by(lease.c.unit)
     units = list(connection.scalars(pinned.with_for_update()))
     if units:
         _unpin(connection, units)
 
 
-def _pin(connection: Connection, uid: str, unit: str, host: str) -> None:
+def pin(connection: Connection, uid: str, unit: str, host: str) -> None:
+    """Give a session that is served by the lease of `unit` one of its own at a host."""
     own = unit_of_session(uid)
     moved = update(session).where(session.c.uid == uid, session.c.unit == unit).values(unit=own)
     if connection.execute(moved).rowcount:  # else it was deleted
@@ -74,8 +77,9 @@ def _pin(connection: Connection, uid: str, unit: str, host: str) -> None:
 
 
 def _unpin(connection: Connection, units: Sequence[str]) -> None:
-    connection.execute(delete(lease).where(lease.c.unit.in_(units)))
-    connection.execute(update(session).where(session.c.unit.in_(units)).values(unit=_SHARD))
+    connection.execute(delete(lease).where(lease.c.unit.in_(units), lease.c.unit.not_in(_DEDICATED)))
+    shared = (session.c.unit.in_(units), session.c.isolation != "dedicated")
+    connection.execute(update(session).where(*shared).values(unit=_SHARD))
 
 
 def _now(connection: Connection, units: Sequence[str], *, lock: bool = False) -> list[Lease]:

@@ -13,7 +13,7 @@ from dspex_actors.resources.course import Course
 from dspex_actors.resources.journal import Entry, FailedTurn, Memory, Verdict
 from dspex_actors.resources.key import ApiKey
 from dspex_actors.resources.program import Program, ProgramChange, ProgramSpec
-from dspex_actors.resources.session import ForkSpec, SessionRecord, SessionSpec
+from dspex_actors.resources.session import ForkSpec, Guest, SessionRecord, SessionSpec
 from dspex_actors.resources.snapshot import Snapshot
 
 T = TypeVar("T")
@@ -61,6 +61,10 @@ class Lease(NamedTuple):
     unit: str
     epoch: int
     host: str
+
+
+NOBODY = "nobody"
+"""The host of a dedicated session's lease before it has one."""
 
 
 class Store(Protocol):
@@ -167,8 +171,13 @@ class Store(Protocol):
         copies have no turn ids. Raises NotFound (session, turn), AlreadyExists, IdempotencyMismatch."""
         ...
 
-    def delete_session(self, tenant: str, session_id: str) -> str:
-        """Remove the session and everything of its uid; gives the uid. Raises NotFound."""
+    def delete_session(self, tenant: str, session_id: str, uid: str | None = None) -> str:
+        """Remove the session (only the one of that uid, if given) and everything of its uid; gives the uid. Raises
+        NotFound."""
+        ...
+
+    def dedicated(self) -> Sequence[tuple[Guest, Lease]]:
+        """The dedicated sessions of all tenants, oldest first, with their leases."""
         ...
 
     # Journal ---------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Float,
     Index,
     Integer,
     LargeBinary,
@@ -24,7 +25,7 @@ from sqlalchemy import (
     true,
 )
 
-REVISION = "0005"
+REVISION = "0006"
 """The newest migration. Revisions are numbers, so that a newer schema is recognised without its migrations."""
 
 metadata = MetaData()
@@ -82,10 +83,21 @@ session = Table(
     Column("version_policy", String, nullable=False, server_default="pin"),
     Column("variables", Text),
     Column("changed", BigInteger, nullable=False, server_default="0"),
+    Column("isolation", String, nullable=False, server_default="shared"),
+    Column("memory_mb", Integer),
+    Column("cpus", Float),
     UniqueConstraint("tenant", "id", name="session_id"),
     Index("session_created", "tenant", "created_at_us", "uid"),
     Index("session_program", "program_uid"),
     sqlite_with_rowid=False,
+)
+
+# Holds dedicated sessions alone: there are a few, and placement asks for them often.
+Index(
+    "session_dedicated",
+    session.c.uid,
+    sqlite_where=text("isolation = 'dedicated'"),
+    postgresql_where=text("isolation = 'dedicated'"),
 )
 
 # No index on (uid, turn): a turn's number never exceeds its entry's, so the primary key finds it (journal.py), and a

@@ -13,6 +13,7 @@ from dspex_actors.ids import check_name, new_ulid, shard_of, unit_of_session, un
 from dspex_actors.resources.session import SessionRecord, SessionSpec
 from dspex_actors.resources.variables import Own, checked, merged
 from dspex_actors.store import programs
+from dspex_actors.store.guests import settle_in
 from dspex_actors.store.paging import by_creation, listing
 from dspex_actors.store.port import Listing, Page
 from dspex_actors.store.schema import failed_turn, idempotency, journal, lease, session, snapshot
@@ -42,9 +43,12 @@ def create(connection: Connection, tenant: str, spec: SessionSpec, now_us: int) 
         on_busy=spec.on_busy,
         version_policy=spec.version_policy,
         variables=own.dump(),
+        isolation=spec.isolation,
+        memory_mb=spec.limits.memory_mb,
+        cpus=spec.limits.cpus,
     )
     add(connection, made)
-    return made
+    return settle_in(connection, made)
 
 
 def parse_program(reference: str) -> tuple[str, int | None]:
@@ -75,9 +79,10 @@ def find(connection: Connection, tenant: str, session_id: str, *, lock: bool = F
     return _record(row)
 
 
-def remove(connection: Connection, tenant: str, session_id: str) -> str:
-    """Delete the session, then all that hangs on its uid, so that a late commit finds no session. Raises NotFound."""
-    of_id = (session.c.tenant == tenant, session.c.id == session_id)
+def remove(connection: Connection, tenant: str, session_id: str, only: str | None = None) -> str:
+    """Delete the session, then all that hangs on its uid, so that a late commit finds no session; `only` the one of
+    that uid. Raises NotFound."""
+    of_id = [session.c.tenant == tenant, session.c.id == session_id, *([] if only is None else [session.c.uid == only])]
     uid = connection.scalar(select(session.c.uid).where(*of_id))
     # Leases before sessions, as commits lock them.
     connection.execute(delete(lease).where(lease.c.unit == unit_of_session(str(uid))))

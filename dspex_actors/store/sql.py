@@ -11,9 +11,21 @@ from dspex_actors.resources.course import Course
 from dspex_actors.resources.journal import Entry, FailedTurn, Memory, Verdict
 from dspex_actors.resources.key import ApiKey
 from dspex_actors.resources.program import Program, ProgramChange, ProgramSpec
-from dspex_actors.resources.session import ForkSpec, SessionRecord, SessionSpec
+from dspex_actors.resources.session import ForkSpec, Guest, SessionRecord, SessionSpec
 from dspex_actors.resources.snapshot import Snapshot
-from dspex_actors.store import bindings, forks, identity, journal, keys, leases, pins, programs, sessions, snapshots
+from dspex_actors.store import (
+    bindings,
+    forks,
+    guests,
+    identity,
+    journal,
+    keys,
+    leases,
+    pins,
+    programs,
+    sessions,
+    snapshots,
+)
 from dspex_actors.store.courses import Courses
 from dspex_actors.store.database import Database
 from dspex_actors.store.fence import Fence
@@ -185,10 +197,15 @@ class SqlStore:
                 sessions.parse,
             )
 
-    def delete_session(self, tenant: str, session_id: str) -> str:
+    def delete_session(self, tenant: str, session_id: str, uid: str | None = None) -> str:
         """Remove the session and everything of its uid; gives the uid. Raises NotFound."""
         with self._database.write() as connection:
-            return sessions.remove(connection, tenant, session_id)
+            return sessions.remove(connection, tenant, session_id, uid)
+
+    def dedicated(self) -> Sequence[tuple[Guest, Lease]]:
+        """The dedicated sessions with their leases, oldest first."""
+        with self._database.read() as connection:
+            return guests.every(connection)
 
     def commit(self, entries: Sequence[Entry]) -> list[Verdict]:
         """Group commit under the fence; one verdict an entry, in order.

@@ -57,3 +57,14 @@ class Deadly(dspy.Module):  # type: ignore[misc]
         if question == "hold":
             re.match(r"(a+)+$", "a" * 40 + "b")  # for years, and without giving the interpreter to anybody
         return dspy.Prediction(answer=f"heard {question}")
+
+
+class Hungry(dspy.Module):  # type: ignore[misc]
+    """Sync: takes memory without end when asked to."""
+
+    def forward(self, question: str) -> dspy.Prediction:
+        """Answers, or allocates until its host ends."""
+        taken = list[bytes]()
+        while question == "more":
+            taken.append(b"x" * 5_000_000)
+        return dspy.Prediction(answer=f"heard {question}")

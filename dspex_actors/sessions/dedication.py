@@ -1,0 +1,76 @@
+"""Dedicated sessions: which of them there are, which may have a host, and which need another one. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from dspex_actors.ids import unit_of_session
+from dspex_actors.resources.session import Guest
+from dspex_actors.sessions.units import Units
+from dspex_actors.store.port import NOBODY, Lease
+
+
+class Guests:
+    """The dedicated sessions as the store says, by uid, and their leases among the `units`.
+
+    Args:
+        units: Placement's, which learns from here which of them are dedicated.
+        limit: How many sessions may have a host. One that has had one is never sent away.
+    """
+
+    def __init__(self, units: Units, limit: int) -> None:
+        self._units, self._limit = units, limit
+        self._all: dict[str, Guest] = {}
+
+    def __contains__(self, uid: str) -> bool:
+        return uid in self._all
+
+    def get(self, uid: str) -> Guest | None:
+        """By uid; None when it was deleted."""
+        return self._all.get(uid)
+
+    def lease(self, uid: str) -> Lease | None:
+        """What it is served by."""
+        return self._units.own_of_session(uid)
+
+    def refresh(self, found: Iterable[tuple[Guest, Lease]]) -> None:
+        """Go by what the store says."""
+        now = {guest.uid: (guest, lease) for guest, lease in found}
+        for uid in self._all.keys() - now.keys():
+            self._units.forget(unit_of_session(uid))
+        self._all = {uid: guest for uid, (guest, _) in now.items()}
+        self._units.dedicated = {unit_of_session(uid) for uid in now}
+        self._units.learn(lease for _, lease in now.values())
+
+    def admitted(self) -> list[str]:
+        """Those that may have a host: all that have had one, then the oldest up to the limit."""
+        waiting = [uid for uid in sorted(self._all) if self._is_waiting(uid)]
+        others = [uid for uid in sorted(self._all) if not self._is_waiting(uid)]
+        return others + waiting[: max(0, self._limit - len(others))]
+
+    def homeless(self, hosts: Mapping[str, str], staying: Collection[str], hidden: Collection[str]) -> list[str]:
+        """Those that need a host.
+
+        Args:
+            hosts: Which session each dedicated host is there for.
+            staying: Hosts that live and are not about to leave.
+            hidden: Hosts that may live, and cannot be asked.
+        """
+        homes = {uid: lease.host for uid in self.admitted() if (lease := self.lease(uid)) is not None}
+        return [
+            uid
+            for uid, home in homes.items()
+            if home not in hidden and not (home in staying and hosts.get(home) == uid)
+        ]
+
+    def left_behind(self, hosts: Mapping[str, str], moving: Collection[str]) -> list[str]:
+        """Dedicated hosts whose session is gone, or has another host. Nobody else may use them."""
+        return [
+            name
+            for name, uid in hosts.items()
+            if uid not in moving and ((lease := self.lease(uid)) is None or lease.host != name)
+        ]
+
+    def _is_waiting(self, uid: str) -> bool:
+        lease = self.lease(uid)
+        return lease is None or lease.host == NOBODY

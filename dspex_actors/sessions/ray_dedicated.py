@@ -1,0 +1,264 @@
+"""Dedicated sessions get hosts of their own: a standby each, which is nobody else's from then on and ends with it.
+
+What survives a crash of placement: which sessions are dedicated and who has their leases, in the store; and each host
+knows whom it is for, so that one whose session is gone is never taken for a standby.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import ray
+
+from dspex_actors.config import Settings
+from dspex_actors.errors import DspexError, Moved, NoCapacity, NotFound, SessionBusy, StoreUnavailable
+from dspex_actors.resources.session import Guest
+from dspex_actors.sessions.dedication import Guests
+from dspex_actors.sessions.placement import Migrated, choose
+from dspex_actors.sessions.ray_book import RETRY_S, Book
+from dspex_actors.sessions.ray_moves import Moves
+from dspex_actors.sessions.ray_slots import Slots
+from dspex_actors.sessions.units import idle_hosts
+from dspex_actors.store.port import NOBODY, Lease
+from supervisors import SupervisorError
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 2.0
+"""How often to read which sessions are dedicated: whoever created or deleted one may have died before saying so."""
+TELL_S = 2.0
+"""How long a standby may take to hear whom it is for, before another one is taken."""
+TURN_S = 3600.0
+"""How long a session that leaves with its host may finish a turn before another host is sought."""
+PAUSE_S = 0.3
+"""A new process costs CPU that the first turn of a session needs, which has just got its host."""
+
+_FAULTS = (ray.exceptions.RayError, KeyError, Moved, SessionBusy, StoreUnavailable, TimeoutError)
+
+
+class Dedications:
+    """Houses dedicated sessions.
+
+    Args:
+        book: What placement knows.
+        moves: Moves sessions.
+        settings: How many hosts there shall be, and how many sessions may have their own.
+        is_hidden: Whether a host may be alive although it is not attached.
+    """
+
+    def __init__(self, book: Book, moves: Moves, settings: Settings, is_hidden: Callable[[str], bool]) -> None:
+        self._book, self._moves, self._is_hidden = book, moves, is_hidden
+        self._limit = settings.dedicated_limit
+        self._slots = Slots(settings)
+        self._guests = Guests(book.units, settings.dedicated_limit)
+        self._guests.refresh(book.store.dedicated())
+        self._housing: dict[str, asyncio.Task[None]] = {}
+        self._faults: dict[str, str] = {}
+        self._reading, self._line = asyncio.Lock(), asyncio.Lock()
+        self._news = asyncio.Event()
+
+    # What is asked of placement --------------------------------------------------------------------------------
+    async def house(self, uid: str, patience_s: float) -> None:
+        """See `PlacementActor.house`."""
+        await self._read()
+        if uid not in self._guests:
+            raise NotFound("The session was deleted.")
+        if uid not in self._guests.admitted():
+            raise NoCapacity(
+                f"There are {self._limit} dedicated sessions, which is all that may be. Delete one, or raise "
+                "DSPEX_DEDICATED_LIMIT.",
+                retry_after_s=5,
+            )
+        self.rehouse()
+        if (task := self._housing.get(uid)) is not None and not (await asyncio.wait([task], timeout=patience_s))[0]:
+            none = "No standby became free in time to be the session's own host. Try again, or raise DSPEX_STANDBY."
+            raise NoCapacity(self._faults.get(uid) or none, retry_after_s=2)
+
+    async def vacate(self) -> None:
+        """See `PlacementActor.vacate`."""
+        await self._read()
+        self._news.set()
+
+    async def migrate(self, uid: str, shard: int, host: str | None, patience_s: float) -> Migrated:
+        """See `PlacementActor.migrate`; a dedicated session goes to a standby, and no other goes where it is."""
+        if (guest := self._guests.get(uid)) is None:
+            if host in self._book.dedicated:
+                raise NoCapacity(f"Host {host} is there for one dedicated session alone. Name another host, or none.")
+            return await self._moves.migrate(uid, shard, host, patience_s)
+        if uid in self._housing:
+            raise NoCapacity("The session is on its way to another host already. Try again.", retry_after_s=1)
+        source, pauses = self._guests.lease(uid), list[float]()
+        self._housing[uid] = task = self._book.spawn(self._migrate(guest, host, patience_s, pauses))
+        try:
+            await task
+        finally:
+            self._housing.pop(uid, None)
+            self._news.set()
+        target = self._guests.lease(uid)
+        if source is None or target is None or target.host == source.host:
+            raise NoCapacity("The session has not moved: hosts were lost meanwhile. Try again.", retry_after_s=1)
+        return Migrated(source.host, target.host, round(sum(pauses) * 1000, 3))
+
+    def shown(self, name: str) -> dict[str, Any]:
+        """What the tree says of a host that is dedicated, and which session is there."""
+        if (uid := self._book.dedicated.get(name)) is None:
+            return {}
+        guest, lease = self._guests.get(uid), self._guests.lease(uid)
+        is_here = guest is not None and lease is not None and lease.host == name
+        return {"kind": "dedicated", "session": guest.id if guest is not None and is_here else None}
+
+    # What happens to hosts -------------------------------------------------------------------------------------
+    def resume(self, name: str, uid: str) -> None:
+        """A host says that it is dedicated: an earlier placement had told it."""
+        self._book.dedicated[name] = uid
+        self._news.set()
+
+    def rehouse(self) -> None:
+        """Begin to move those that need a host: their own was lost or leaves, or they never had one."""
+        book = self._book
+        if book.draining:
+            return
+        away = book.units.owners - book.alive.keys() - {NOBODY}
+        hidden = {name for name in away if self._is_hidden(name)}
+        for uid in self._guests.homeless(book.dedicated, book.alive.keys() - book.leaving, hidden):
+            if uid not in self._housing:
+                self._housing[uid] = book.spawn(self._house(uid))
+
+    async def follow(self) -> None:
+        """Keep up with what is created and deleted, and let the pool of hosts be as large as it has to be."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), LOOK_S)
+                self._news.clear()
+                await asyncio.sleep(PAUSE_S)
+            try:
+                await self._read()
+                self.rehouse()
+                await self._tidy()
+                await self._fit()
+            except (SupervisorError, StoreUnavailable, ray.exceptions.RayError) as error:
+                log.info("the pool of hosts cannot be fitted now: %s", error)
+            except Exception:
+                log.exception("the pool of hosts could not be fitted")  # nobody else would, so go on
+
+    async def _read(self) -> None:
+        async with self._reading:  # or an older answer might be taken for the newer one
+            self._guests.refresh(await asyncio.to_thread(self._book.store.dedicated))
+        for uid in [uid for uid in self._faults if uid not in self._guests]:
+            del self._faults[uid]
+        for uid, task in self._housing.items():
+            if uid not in self._guests:
+                task.cancel()
+
+    async def _tidy(self) -> None:
+        """End hosts whose session is gone; of those whose session has moved others come in their place."""
+        for name in self._guests.left_behind(self._book.dedicated, self._housing):
+            if name not in self._book.leaving:
+                uid = self._book.dedicated[name]
+                log.info("host %s ends: it was dedicated to session %s, which is not there any more", name, uid)
+                if uid in self._guests or await self._slots.fit(len(self._guests.admitted())) <= 0:
+                    self._moves.begin_drain(name)
+                else:
+                    await self._remove(name)
+
+    async def _fit(self) -> None:
+        surplus = await self._slots.fit(len(self._guests.admitted()))
+        ending = len(self._book.leaving)
+        idle = idle_hosts(self._book.hosts(), self._book.units)
+        for name in idle[: max(0, surplus - ending)]:
+            await self._remove(name)
+
+    async def _remove(self, name: str) -> None:
+        self._book.leaving.add(name)
+        try:
+            await self._slots.remove(name)
+        except SupervisorError:
+            self._book.leaving.discard(name)
+            raise
+
+    # One session -----------------------------------------------------------------------------------------------
+    async def _house(self, uid: str) -> None:
+        """Until it has a host of its own."""
+        try:
+            while (guest := self._guests.get(uid)) is not None and not self._is_home(uid):
+                name = await self._take(uid)
+                try:
+                    await self._move_in(guest, name, TURN_S)
+                except _FAULTS as error:
+                    self._give_up(name, uid, error)
+                    await asyncio.sleep(RETRY_S)
+        finally:
+            self._housing.pop(uid, None)
+            self._news.set()
+
+    def _give_up(self, name: str, uid: str, error: Exception) -> None:
+        """This host does not become the session's: it may have been told that it would, so it ends."""
+        cause = getattr(error, "cause", None)
+        self._faults[uid] = cause.detail if isinstance(cause, DspexError) else ""
+        log.warning("session %s did not get host %s: %s", uid, name, self._faults[uid] or repr(error))
+        if name in self._book.alive and not self._is_home(uid):
+            self._moves.begin_drain(name)
+
+    async def _migrate(self, guest: Guest, host: str | None, patience_s: float, pauses: list[float]) -> None:
+        until = time.monotonic() + patience_s
+        try:
+            async with asyncio.timeout(patience_s):
+                name = await self._take(guest.uid, host)
+        except TimeoutError:
+            raise NoCapacity("No standby became free in time. Try again.", retry_after_s=2) from None
+        try:
+            pauses.append(await self._move_in(guest, name, until - time.monotonic()))
+        except SessionBusy:
+            raise
+        except _FAULTS as error:
+            raise NoCapacity("A host was lost while the session moved. Try again.", retry_after_s=1) from error
+
+    def _is_home(self, uid: str) -> bool:
+        lease, book = self._guests.lease(uid), self._book
+        return lease is not None and book.dedicated.get(lease.host) == uid and lease.host not in book.leaving
+
+    async def _take(self, uid: str, host: str | None = None) -> str:
+        """A standby, the next that there is, or the named one. Shards come first: they are many sessions'."""
+        if host is not None:
+            choose(host, "", self._book.hosts())
+        async with self._line:
+            while True:
+                news = self._book.news
+                async with self._book.lock:  # or a lost host's units may be on their way to it
+                    idle = idle_hosts(self._book.hosts(), self._book.units)
+                    if host is not None and host not in idle:
+                        raise NoCapacity(f"Host {host} is no standby: a dedicated session shares none. Name another.")
+                    if idle and self._book.units.are_served(self._book.alive):
+                        name = host or idle[-1]
+                        self._book.dedicated[name] = uid
+                        return name
+                await news.wait()
+
+    async def _move_in(self, guest: Guest, name: str, patience_s: float) -> float:
+        """Let a session be served by that host, which hears of its limits before; gives how long it took no turns."""
+        book, pause_s = self._book, 0.0
+        await asyncio.wait_for(_told(book.handles[name].dedicate.remote(guest, book.term)), TELL_S)
+        log.info("host %s is dedicated to session %s", name, guest.uid)
+        while (lease := self._guests.lease(guest.uid)) is not None and lease.host != name and name in book.alive:
+            if lease.host in book.alive:
+                pause_s += await self._moves.bring(guest.uid, lease, name, patience_s)
+            else:
+                await self._take_over(lease, name)
+        return pause_s
+
+    async def _take_over(self, lease: Lease, name: str) -> None:
+        async with self._book.lock:
+            if taken := await asyncio.to_thread(self._book.store.take_over, [lease], name):
+                self._book.take_in(name, taken)
+            else:
+                await self._book.read()
+            self._book.publish()
+
+
+async def _told(ref: Any) -> None:
+    await ref

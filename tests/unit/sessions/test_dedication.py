@@ -1,0 +1,109 @@
+"""Dedicated sessions: who needs a host, who may have one, and that nobody else gets it."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dspex_actors.ids import unit_of_session
+from dspex_actors.resources.session import Guest
+from dspex_actors.sessions.dedication import Guests
+from dspex_actors.sessions.planner import HostView
+from dspex_actors.sessions.units import Units, idle_hosts
+from dspex_actors.store.port import NOBODY, Lease
+
+NAMES = [f"h{number}" for number in range(8)]
+
+
+def guest(uid: str, host: str = NOBODY, epoch: int = 5) -> tuple[Guest, Lease]:
+    """A dedicated session whose lease that host has."""
+    return Guest(uid, f"id-{uid}"), Lease(unit_of_session(uid), epoch, host)
+
+
+def guests_of(*found: tuple[Guest, Lease], limit: int = 8) -> tuple[Guests, Units]:
+    """What the store says, taken in, beside one shard at the host `a`."""
+    units = Units([Lease("shard:0", 1, "a")])
+    guests = Guests(units, limit)
+    guests.refresh(found)
+    return guests, units
+
+
+def test_one_that_never_had_a_host_needs_one() -> None:
+    """And no longer, once a host that is told has its lease."""
+    guests, units = guests_of(guest("x"))
+    assert guests.homeless({}, {"a", "b"}, ()) == ["x"]
+    units.learn([Lease("session:x", 6, "b")])
+    assert guests.homeless({"b": "x"}, {"a", "b"}, ()) == []
+
+
+def test_one_whose_host_is_lost_or_leaves_needs_another_but_not_one_whose_host_is_hidden() -> None:
+    """A host that has not attached again after a restart of placement may live."""
+    guests, _ = guests_of(guest("x", "b"))
+    assert guests.homeless({}, {"a"}, ()) == ["x"]
+    assert guests.homeless({"b": "x"}, {"a"}, ()) == ["x"]
+    assert guests.homeless({}, {"a"}, {"b"}) == []
+
+
+def test_the_oldest_up_to_the_limit_are_admitted_and_nobody_who_had_a_host_is_sent_away() -> None:
+    """Also when the limit has shrunk."""
+    guests, units = guests_of(guest("p"), guest("q", "lost"), guest("r"), limit=2)
+    assert guests.admitted() == ["q", "p"]
+    assert guests.homeless({}, {"a"}, ()) == ["q", "p"]
+    shrunk = Guests(units, 0)
+    shrunk.refresh([guest("p"), guest("q", "lost")])
+    assert shrunk.admitted() == ["q"]
+
+
+def test_a_host_whose_session_is_gone_or_elsewhere_is_left_behind() -> None:
+    """Not one to which its session is on its way."""
+    guests, _ = guests_of(guest("x", "b"))
+    hosts = {"b": "x", "c": "x", "d": "deleted"}
+    assert guests.left_behind(hosts, ()) == ["c", "d"]
+    assert guests.left_behind(hosts, {"x"}) == ["d"]
+
+
+def test_a_deleted_session_is_forgotten() -> None:
+    """Its lease too."""
+    guests, units = guests_of(guest("x", "b"))
+    guests.refresh([])
+    assert "x" not in guests
+    assert units.of("b") == []
+
+
+def test_a_lost_host_of_a_dedicated_session_has_no_heir() -> None:
+    """The session waits for a host of its own: it never becomes its shard's."""
+    _, units = guests_of(guest("x", "lost"), guest("y"))
+    plan = units.plan([HostView("a"), HostView("b")], wanted=1)
+    assert (plan.heirs, plan.carries) == ({}, [])
+    units.forget_sessions_of("lost")
+    assert [lease.unit for lease in units.of("lost")] == ["session:x"]
+
+
+def test_hosts_are_for_shards_first() -> None:
+    """While one of them has no host that lives, no standby may be taken."""
+    _, units = guests_of()
+    assert units.are_served({"a", "b"})
+    assert not units.are_served({"b"})
+    assert not Units().are_served({"b"})
+
+
+@given(
+    owners=st.lists(st.sampled_from(NAMES), min_size=1, max_size=12),
+    homes=st.lists(st.sampled_from(NAMES), unique=True, max_size=5),
+    living=st.sets(st.sampled_from(NAMES), min_size=1),
+    draining=st.sets(st.sampled_from(NAMES)),
+    wanted=st.integers(1, 4),
+)
+def test_whatever_is_lost_no_plan_lets_anybody_come_to_a_dedicated_host(
+    owners: list[str], homes: list[str], living: set[str], draining: set[str], wanted: int
+) -> None:
+    """Nor takes it for a standby, nor moves a dedicated session."""
+    units = Units([Lease(f"shard:{number}", 1, host) for number, host in enumerate(owners) if host not in homes])
+    Guests(units, 8).refresh(guest(f"u{number}", host) for number, host in enumerate(homes))
+    views = [HostView(name, draining=name in draining, dedicated=name in homes) for name in sorted(living)]
+    plan = units.plan(views, wanted)
+    moved = [(heir, lease) for heirs in plan.heirs.values() for heir, leases in heirs.items() for lease in leases]
+    moved += [(carry.target, lease) for carry in plan.carries for lease in carry.leases]
+    assert not {target for target, _ in moved} & set(homes)
+    assert all(lease.unit.startswith("shard:") for _, lease in moved)
+    assert not set(idle_hosts(views, units)) & set(homes)
