@@ -97,6 +97,9 @@ class SessionRecord:
     A fork knows where it comes from: `origin_id` is the other session's id as it was then, `origin_turn` the turn that
     the conversation stood at. `variables` is what it was created with of these, as text; `changed` numbers the last
     entry that changed what it is bound to (0: none).
+
+    Entries up to `removed_seq`, and turns up to `removed_turns`, have been removed by retention: nobody is shown them
+    any more. What they said has been wiped out up to `swept_seq`.
     """
 
     uid: str
@@ -117,6 +120,9 @@ class SessionRecord:
     version_policy: VersionPolicy = "pin"
     variables: str | None = None
     changed: int = 0
+    removed_seq: int = 0
+    removed_turns: int = 0
+    swept_seq: int = 0
 
     @property
     def own(self) -> Own:
