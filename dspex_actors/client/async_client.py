@@ -15,6 +15,7 @@ from dspex_actors.client.async_driver import AsyncDriver
 from dspex_actors.client.attempts import Retry
 from dspex_actors.client.origin import origin
 from dspex_actors.client.reply import Event, Json, Reply
+from dspex_actors.client.retention import AsyncRetention
 from dspex_actors.errors import AlreadyExists
 
 DEFAULT_TIMEOUT_S = 60.0
@@ -328,6 +329,7 @@ class AsyncClient:
         self._driver = AsyncDriver(origin(base_url, api_key), timeout_s, retry or Retry(), transport, now, sleep)
         self.programs = AsyncPrograms(self._driver)
         self.sessions = AsyncSessions(self._driver)
+        self.retention = AsyncRetention(self._driver)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.base_url!r})"

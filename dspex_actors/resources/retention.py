@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -34,9 +35,17 @@ class Retention(BaseModel):
         """What `If-Match` takes: the same for the same content."""
         return hashlib.blake2b(orjson.dumps(self.model_dump()), digest_size=8).hexdigest()
 
-    def public(self, is_default: bool) -> dict[str, Any]:
-        """The retention as the API shows it; `is_default` where the tenant has none of its own."""
-        return {**self.model_dump(), "default": is_default}
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What holds for a tenant; `is_default` where it has none of its own."""
+
+    retention: Retention
+    is_default: bool
+
+    def public(self) -> dict[str, Any]:
+        """The retention as the API shows it."""
+        return {**self.retention.model_dump(), "default": self.is_default}
 
 
 DAY_US = 24 * 3600 * 1_000_000

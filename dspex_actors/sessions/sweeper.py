@@ -15,8 +15,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from dspex_actors.clock import Clock
+from dspex_actors.clock import Clock, SystemClock
+from dspex_actors.config import Settings
 from dspex_actors.errors import DspexError, NotFound
 from dspex_actors.resources.journal import FailedTurn, left_of
 from dspex_actors.resources.retention import Retention, before_us
@@ -24,6 +26,9 @@ from dspex_actors.sessions.reading import recollect
 from dspex_actors.sessions.snapshot import encode
 from dspex_actors.sessions.state import values_of
 from dspex_actors.store.port import Kept, Store
+
+if TYPE_CHECKING:
+    from dspex_actors.programs.catalogue import Programs
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +39,23 @@ ENTRIES = 100
 """Entries that one transaction wipes out: it holds the write lock of SQLite for about 2 ms."""
 REST = 4
 """How many times as long as a transaction took nothing is written after it."""
+UNKNOWN_WINDOW = 20
 START_S = 5.0
 GRACE_S = 5.0
 """Longer than it takes to read a session: what is wiped out was removed before everybody who reads began."""
+
+
+def window_of(store: Store, programs: Programs) -> Callable[[str], int]:
+    """Says of a program (by uid) how many earlier turns it is shown."""
+
+    def window(uid: str) -> int:
+        program = store.load_program(uid)
+        try:
+            return programs.load(program).history_window
+        except DspexError:  # it cannot be built any more: what it said of itself may still hold
+            return int(program.spec.params.get("history_window", UNKNOWN_WINDOW))
+
+    return window
 
 
 class Sweeper:
@@ -176,3 +195,15 @@ class Sweeper:
         made = encode(found, kept.uid, window, self._store.state_version(), self._clock.now_us())
         if made is not None:
             self._write(lambda: self._store.put_snapshots([made]))
+
+
+def sweeps(settings: Settings, store: Store, programs: Programs) -> Sweeper:
+    """A sweeper at work, as the operator has set it."""
+    default = Retention(
+        journal_days=settings.retention_journal_days,
+        journal_turns=settings.retention_journal_turns,
+        failed_days=settings.retention_failed_days,
+    )
+    sweeper = Sweeper(store, window_of(store, programs), SystemClock(), default, settings.retention_every_s)
+    sweeper.start()
+    return sweeper

@@ -27,11 +27,12 @@ def after(connection: Connection, uid: str, seq: int) -> Sequence[Entry]:
 
 def turns(connection: Connection, uid: str, page: Page) -> Listing[Entry]:
     """Turns, oldest first. `turn <= seq` always, so the key's range starts at the turn's own number."""
-    number = max(after_turn(page), _removed(connection, uid)[1])
+    _, removed, _ = _removed(connection, uid)
+    number = max(after_turn(page), removed)
     rows = _of(uid).where(journal.c.seq > number, journal.c.turn > number, journal.c.kind == "turn")
     found = connection.execute(rows.order_by(journal.c.seq).limit(page.limit + 1)).all()
     shown = [entry_of(row) for row in found[: page.limit]]
-    return Listing(shown, str(shown[-1].turn) if len(found) > page.limit else None)
+    return Listing(shown, str(shown[-1].turn) if len(found) > page.limit else None, removed)
 
 
 def turn(connection: Connection, uid: str, number: int) -> Entry:

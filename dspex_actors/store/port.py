@@ -50,10 +50,12 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Listing(Generic[T]):
-    """One page of a list, and the cursor of the next (None at the end)."""
+    """One page of a list, and the cursor of the next (None at the end). Of a session's turns the first `removed` are in
+    no page: retention has removed them."""
 
     items: Sequence[T]
     next_cursor: str | None
+    removed: int = 0
 
 
 class Lease(NamedTuple):

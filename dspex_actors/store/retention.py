@@ -36,13 +36,13 @@ def get(connection: Connection, tenant: str) -> Retention | None:
 def put(
     connection: Connection, tenant: str, made: Retention | None, default: Retention, if_match: str | None
 ) -> None:  # fmt: skip
-    """Let the tenant have its own, or the default again. Raises PreconditionFailed."""
+    """Let the tenant have its own, or the default again; nothing where that is so. Raises PreconditionFailed."""
     hold(connection, "retention of", tenant)
-    now = get(connection, tenant) or default
-    if if_match is not None and if_match != now.etag:
-        raise PreconditionFailed(
-            "The retention changed since that was read; read it again, then send the change again."
-        )
+    own = get(connection, tenant)
+    if own == made:
+        return  # a repeat, perhaps
+    if if_match is not None and if_match != (own or default).etag:
+        raise PreconditionFailed("The retention changed since it was read; read it again, then send the change again.")
     connection.execute(delete(table).where(table.c.tenant == tenant))
     if made is not None:
         connection.execute(insert(table).values(tenant=tenant, **made.model_dump()))
