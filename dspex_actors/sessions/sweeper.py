@@ -9,8 +9,6 @@ on; several at once do the same thing twice. So it needs no lease: it changes no
 from __future__ import annotations
 
 import logging
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -32,12 +30,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-NICE = 10
 SESSIONS = 500
 TOGETHER = 5_000
-ENTRIES = 100
-"""Entries that one transaction wipes out: it holds the write lock of SQLite for about 2 ms."""
-REST = 4
+ENTRIES = 50
+"""Entries that one transaction wipes out: it holds the write lock of SQLite for 1 to 2 ms."""
+REST = 9
 """How many times as long as a transaction took nothing is written after it."""
 UNKNOWN_WINDOW = 20
 START_S = 5.0
@@ -101,8 +98,7 @@ class Sweeper:
             self._thread.join(timeout_s)
 
     def _serve(self) -> None:
-        if sys.platform == "linux":
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+        # Of ordinary priority: a thread that yields would hold the write lock while it waits for a processor.
         asked = self._asked.wait(min(START_S, self._every_s))
         while not self._closing.is_set():
             self._asked.clear()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -20,7 +22,7 @@ from dspex_actors.sessions.reading import recollect
 from dspex_actors.sessions.state import State, replay
 from dspex_actors.sessions.sweeper import Sweeper
 from dspex_actors.sessions.turn_ids import TurnIds
-from dspex_actors.store import Page, Store
+from dspex_actors.store import Page, Store, open_store
 from dspex_actors.store.schema import metadata
 from tests.protocol.store.driving import Driven
 from tests.protocol.store.making import TENANT, make_session, turn_of
@@ -209,6 +211,51 @@ def test_a_commit_whose_answer_was_lost_is_found_also_when_it_was_removed(store:
     clock.advance(10**9)
     keep(store, clock, journal_days=1)
     assert store.commit([entry]) == [Verdict.COMMITTED]
+
+
+@dataclass
+class Between:
+    """A store in which a sweep comes between the steps of a reading: before the call of that name."""
+
+    store: Store
+    name: str
+
+    def __getattr__(self, name: str) -> Any:
+        if name == self.name:
+            keep(self.store, journal_turns=1)
+        return getattr(self.store, name)
+
+
+@pytest.mark.parametrize("name", ["memory", "tail", "read_turns", "load_session"])
+def test_a_sweep_in_the_middle_of_an_activation_changes_nothing_that_it_reads(store: Store, name: str) -> None:
+    """Whatever it has read by then; with a snapshot and without."""
+    driven = drive(store)
+    for n in range(6):
+        driven.turn(a=n)
+    before, record = driven.session.state, store.load_session(driven.uid)
+    assert recollect(cast("Store", Between(store, name)), record, WINDOW).state(WINDOW) == before
+    put(driven, b="x")
+    driven.keep()
+    driven.turn()
+    before, record = driven.session.state, store.load_session(driven.uid)
+    assert recollect(cast("Store", Between(store, name)), record, WINDOW).state(WINDOW) == before
+
+
+def test_several_sweeps_at_once_do_no_harm(url: str, clock: ManualClock) -> None:
+    """Beside turns that go on; nothing is wiped out twice, and no state is another one."""
+    with closing(open_store(url, clock=clock)) as store:
+        session, law = live(store, [TURN] * 120)
+        store.put_retention(TENANT, Retention(journal_turns=2), ALL)
+        threads = [threading.Thread(target=sweeper(store).sweep) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for seq in range(121, 141):
+            assert store.commit([entry_of(session, seq, law, TURN)]) == [Verdict.COMMITTED]
+        for thread in threads:
+            thread.join()
+        sweeper(store).sweep()
+        assert [past.inputs["q"] for past in woken(store, session.uid, WINDOW).history] == [138, 139, 140]
+        assert [entry.seq for entry in store.entries(session.uid) if not entry.is_removed] == [137, 138, 139, 140]
 
 
 def test_a_longer_window_shows_what_is_left(store: Store) -> None:
