@@ -259,9 +259,11 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Keep the failed attempt for people to see."""
+    """Keep the failed attempt for people to see, then tell these: who reads what became of it finds it."""
 
     failed: FailedTurn
+    waiters: tuple[Waiter, ...] = ()
+    answer: DspexError | None = None
 
 
 @dataclass(frozen=True, slots=True)

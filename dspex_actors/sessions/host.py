@@ -272,7 +272,7 @@ class Host:
             case Record(failed):
                 if session.current is None:
                     activation.log = None
-                self._journal.record(failed)
+                self._journal.record(failed, partial(self._inbox.put, partial(self._recorded, activation, effect)))
             case Recall():
                 self._waker.recall(activation, effect, partial(self._recalled, activation, effect))
             case Examine():
@@ -296,6 +296,11 @@ class Host:
             waiter.reply(answer, replayed)
         else:
             waiter.fail(answer)
+
+    def _recorded(self, activation: Activation, record: Record) -> None:
+        for waiter in record.waiters:
+            if waiter in activation.timers and record.answer is not None:
+                self._reply(activation, waiter, record.answer, False)
 
     def _recalled(self, activation: Activation, wanted: Recall, found: Arrive | bytes | DspexError) -> None:
         if wanted.waiter not in activation.timers:
@@ -384,8 +389,8 @@ class Host:
         self._draining = True
         self._handover.close()
         self._room.close()
-        await asyncio.to_thread(self._journal.close)
         await asyncio.to_thread(self._attempts.close)
+        await asyncio.to_thread(self._journal.close)
         await asyncio.to_thread(self._suspects.close)
         await asyncio.to_thread(self._waker.close)
         stopped = OutcomeUnknown("The service stopped before the turn's answer came. Ask by its key.")

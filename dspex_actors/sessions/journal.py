@@ -34,6 +34,12 @@ class _Pending:
     told: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    failed: FailedTurn
+    then: Callable[[], None]
+
+
 class JournalWriter:
     """Commits entries in the order in which they come; the callbacks are called from its thread.
 
@@ -46,7 +52,7 @@ class JournalWriter:
         self._clock = clock
         self._on_verdict = on_verdict
         self._on_stall = on_stall
-        self._queue: queue.SimpleQueue[Entry | FailedTurn | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Entry | _Failure | None] = queue.SimpleQueue()
         self._closing = False
         self._thread = threading.Thread(target=self._serve, name="journal", daemon=True)
         self._thread.start()
@@ -55,9 +61,9 @@ class JournalWriter:
         """Queue an entry."""
         self._queue.put(entry)
 
-    def record(self, failed: FailedTurn) -> None:
-        """Queue a failed attempt; losing one is logged, never an error."""
-        self._queue.put(failed)
+    def record(self, failed: FailedTurn, then: Callable[[], None]) -> None:
+        """Queue a failed attempt; `then` is called when it was tried. Losing one is logged, never an error."""
+        self._queue.put(_Failure(failed, then))
 
     def close(self, timeout_s: float = 10.0) -> None:
         """Write what is queued, then end."""
@@ -75,9 +81,9 @@ class JournalWriter:
             if pending and self._closing:
                 return
 
-    def _collect(self, pending: list[_Pending]) -> list[FailedTurn]:
+    def _collect(self, pending: list[_Pending]) -> list[_Failure]:
         """Add what is queued to `pending`; wait for it when there is nothing else to do."""
-        failures: list[FailedTurn] = []
+        failures: list[_Failure] = []
         try:
             item = self._queue.get(timeout=RETRY_S if pending else None)
             while True:
@@ -131,8 +137,10 @@ class JournalWriter:
                 item.told = True
                 self._on_stall(item.entry)
 
-    def _keep(self, failures: list[FailedTurn]) -> None:
+    def _keep(self, failures: list[_Failure]) -> None:
         try:
-            self._store.record_failures(failures)
+            self._store.record_failures([failure.failed for failure in failures])
         except Exception:
             log.warning("%s failed attempts could not be recorded", len(failures), exc_info=True)
+        for failure in failures:
+            failure.then()

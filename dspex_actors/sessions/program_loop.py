@@ -103,10 +103,6 @@ class ProgramLoop:
         held.still = held.still and place == held.place
         return Stall(found, now_s - held.since_s, cpu_s - held.cpu_s, held.still)
 
-    def look_anew(self) -> None:
-        """Forget what the last looks found: what stalls the loop begins with the next one."""
-        self._held = None
-
     def is_starved(self) -> bool:
         """Whether its thread would run, if only it got a processor."""
         try:

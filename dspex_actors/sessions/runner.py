@@ -24,8 +24,8 @@ BUSY = 0.5
 """Of the time that a loop does not answer: who has used that much of it as CPU runs, the others wait."""
 PATIENCE = 1.5
 """By how much longer than it may a loop does not answer before it is given up: what was stopped has ended by then."""
-PATIENCE_UNSEEN = 5.0
-"""The same where nobody can see whose code it is."""
+PATIENCE_UNPLAIN = 5.0
+"""The same where nobody can see whose code it is, or where it gets on, which a slow machine can explain."""
 STOPS = 50
 """Who goes on after so many, one at each look, cannot be stopped."""
 
@@ -121,10 +121,8 @@ class Runner:
             self._interrupt(stall.run, stall.lag_s)
         elif stall.lag_s < self._patience_s(stall):
             return
-        elif spins or _defies(stall) or (stall.still and not self._loop.is_starved()):
+        elif spins or _defies(stall) or not self._loop.is_starved():
             self._replace_loop(stall)
-        elif not stall.still and not self._loop.is_starved():
-            self._loop.look_anew()  # it makes progress, slowly; from now on it may not
 
     def _interrupt(self, run: Run, lag_s: float) -> None:
         if self._loop.interrupt(run):
@@ -133,7 +131,8 @@ class Runner:
             log.warning("a program kept the event loop for %.1f s: it is stopped", lag_s)
 
     def _patience_s(self, stall: Stall) -> float:
-        return self._limits.loop_s * (PATIENCE if stall.run is not None else PATIENCE_UNSEEN)
+        is_plain = stall.run is not None and (stall.still or stall.run.stops > 0)
+        return self._limits.loop_s * (PATIENCE if is_plain else PATIENCE_UNPLAIN)
 
     def _replace_loop(self, stall: Stall) -> None:
         """It waits where it must not, or does not stop: leave it to that, and begin the others anew elsewhere.

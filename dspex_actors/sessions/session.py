@@ -51,7 +51,6 @@ from dspex_actors.sessions.events import (
     Raised,
     Ran,
     Recall,
-    Record,
     Release,
     Reply,
     Stalled,
@@ -309,12 +308,7 @@ class Session:
         if turn.turn_id:
             remember(self.attempts, turn.turn_id, turn.attempt)
         failed = suspicion.attempt_of(self, turn, error, now_us)
-        if turn.recorded:
-            yield from suspicion.fail(self, turn, error, failed)
-            return
-        if turn.kind == "turn":
-            yield Record(failed)
-        yield from replies(turn, error)
+        yield from suspicion.fail(self, turn, error, failed) if turn.kind == "turn" else replies(turn, error)
 
     def _refused(self, now_us: int) -> Iterator[Effect]:
         self.stalled = False
@@ -389,8 +383,10 @@ class Session:
         self.mailbox.remove(turn)
         if isinstance(error, Cancelled) and turn.kind == "turn":
             # so that its key tells what became of it
-            yield Record(suspicion.attempt_of(self, turn, error, now_us, starts=turn.attempt - 1))
-        yield from replies(turn, error)
+            failed = suspicion.attempt_of(self, turn, error, now_us, starts=turn.attempt - 1)
+            yield from suspicion.fail(self, turn, error, failed)
+        else:
+            yield from replies(turn, error)
 
 
 def remember(known: dict[str, T], turn_id: str, value: T) -> None:

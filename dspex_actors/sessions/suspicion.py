@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from dspex_actors.errors import DspexError, HostLost, Internal, NoCapacity, PoisonTurn
+from dspex_actors.errors import DeadlineExceeded, DspexError, HostLost, Internal, NoCapacity, PoisonTurn
 from dspex_actors.resources.journal import FailedTurn
 from dspex_actors.resources.losses import ALONE, Losses
 from dspex_actors.sessions import changes
 from dspex_actors.sessions.answers import moved, replies
-from dspex_actors.sessions.events import Effect, Examine, Examined, Reply, Settle, Start
+from dspex_actors.sessions.events import Effect, Examine, Examined, Record, Reply, Settle, Start
 
 if TYPE_CHECKING:
     from dspex_actors.sessions.events import Waiter
@@ -100,8 +100,14 @@ def give_back(session: Session, turn: Turn) -> Iterator[Effect]:
 
 
 def fail(session: Session, turn: Turn, error: DspexError, failed: FailedTurn) -> Iterator[Effect]:
-    """It has failed; who only watches need not wait for the record."""
-    yield settle(session, turn, tuple(turn.waiters), error, failed)
+    """It has failed. Who only watches, or has no time left, need not wait for the record."""
+    if turn.recorded:
+        yield settle(session, turn, tuple(turn.waiters), error, failed)
+    elif isinstance(error, DeadlineExceeded):
+        yield Record(failed)
+        yield from (Reply(waiter, error) for waiter in turn.waiters)
+    else:
+        yield Record(failed, tuple(turn.waiters), error)
     yield from (Reply(watcher, error) for watcher in turn.watchers)
 
 

@@ -99,8 +99,11 @@ class Bench:
                 case Recall(waiter, turn_id):
                     self.recalls.append(turn_id)
                     self.replies.setdefault(str(waiter), []).append(b"recalled")
-                case Record(failed):
+                case Record(failed, waiters, answer):
                     self.failures.append(failed)
+                    for waiter in waiters:
+                        assert answer is not None
+                        self.replies.setdefault(str(waiter), []).append(answer)
                 case Stop():
                     self.stopped = True
 

@@ -152,7 +152,7 @@ def test_closing_writes_what_is_queued() -> None:
     records = sessions(store, 5)
     for record in records:
         writer.commit(turn(record, 1, "t"))
-        writer.record(FailedTurn(record.uid, "f", 1, 0, b"{}", b"{}", 1))
+        writer.record(FailedTurn(record.uid, "f", 1, 0, b"{}", b"{}", 1), lambda: None)
     writer.close()
     assert heard.verdicts == [("t", Verdict.COMMITTED)] * 5
     assert [len(store.failures(record.uid)) for record in records] == [1] * 5
@@ -168,6 +168,6 @@ def test_a_failed_attempt_that_cannot_be_recorded_stops_nobody(monkeypatch: pyte
     with writing() as (store, writer, heard):
         (record,) = sessions(store, 1)
         monkeypatch.setattr(store, "record_failures", broken)
-        writer.record(FailedTurn(record.uid, "f", 1, 0, b"{}", b"{}", 1))
+        writer.record(FailedTurn(record.uid, "f", 1, 0, b"{}", b"{}", 1), lambda: None)
         writer.commit(turn(record, 1, "t"))
         heard.wait(lambda: heard.verdicts == [("t", Verdict.COMMITTED)])

@@ -24,13 +24,14 @@ from tests.unit.sessions.hosting import Scripted, hosting, until
 if TYPE_CHECKING:
     from dspex_actors.programs.loaded import LoadedProgram
 
-KEEPING = ("spin", "block", "defy", "hide", "swallow")
+KEEPING = ("spin", "block", "dawdle", "defy", "hide", "swallow")
 QUICK = HostLimits(programs=Limits(loop_s=0.2, cpu_s=0.2))
 
 
 @dataclass
 class Greedy(Scripted):
-    """`{"do": "spin"}` loops for ever; `{"do": "block"}` waits where it must not, until the test lets it.
+    """`{"do": "spin"}` loops for ever; `{"do": "block"}` waits where it must not, until the test lets it, and
+    `{"do": "dawdle"}` does so little by little.
 
     `{"do": "defy"}` spins until then, whoever wants to stop it; `{"do": "swallow"}` spins on after the first stop.
     `{"do": "hide"}` waits in a task of its own, where nobody sees whose it is.
@@ -64,6 +65,8 @@ class Greedy(Scripted):
                 time.monotonic()
             except Exception:
                 continue
+        while call.inputs["do"] == "dawdle" and not self.release.wait(0.07):
+            time.sleep(0.07)
         while call.inputs["do"] == "defy":
             try:
                 while not self.release.is_set():
@@ -100,7 +103,7 @@ def test_an_async_program_that_spins_is_stopped_and_its_neighbours_go_on() -> No
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("how", ["block", "defy"])
+@pytest.mark.parametrize("how", ["block", "dawdle", "defy"])
 def test_an_async_program_that_blocks_the_loop_fails_and_its_neighbours_begin_anew(how: str) -> None:
     """It cannot be stopped, so it is left behind; the late end of it changes nothing."""
 
@@ -124,7 +127,7 @@ def test_an_async_program_that_blocks_the_loop_fails_and_its_neighbours_begin_an
 
 def test_where_nobody_sees_who_blocks_the_loop_nobody_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """All begin anew; the loop that was left ends when it is given back, and its late ends change nothing."""
-    monkeypatch.setattr(runner, "PATIENCE_UNSEEN", 1.5)
+    monkeypatch.setattr(runner, "PATIENCE_UNPLAIN", 1.5)
 
     async def scenario() -> None:
         program = Greedy()
