@@ -20,6 +20,7 @@ from dspex_actors.sessions.ray_operations import RayOperations
 from dspex_actors.sessions.ray_placement import follow_table, placement_handle
 from dspex_actors.sessions.router import Router
 from dspex_actors.sessions.runtime import SessionRuntime
+from dspex_actors.sessions.sweeper import sweeps
 from dspex_actors.sessions.tree import ensure_tree
 from dspex_actors.sessions.tree import stop_tree as _stop_tree
 from dspex_actors.store.opening import open_store
@@ -45,10 +46,10 @@ class Api:
     async def __init__(self, plain: dict[str, Any]) -> None:  # type: ignore[misc]  # Serve awaits it
         settings = Settings(**plain)
         tree = asyncio.ensure_future(ensure_tree(settings))
-        store, models, programs = await asyncio.to_thread(_open, settings)
+        store, models, programs, sweeper = await asyncio.to_thread(_open, settings)
         router = Router(store.store_id, store.stream_key, node_id())
         self._following = asyncio.ensure_future(follow_table(router.update))
-        self._runtime = SessionRuntime(store, router, programs, models, RayOperations())
+        self._runtime = SessionRuntime(store, router, programs, models, RayOperations(), sweeper)
         await tree
         keep_what_is_here()
 
@@ -57,8 +58,8 @@ class Api:
         return create_app(self._runtime)
 
 
-def _open(settings: Settings) -> tuple[Any, Any, Any]:
-    """Store, models and programs: seconds of imports, off the loop."""
+def _open(settings: Settings) -> tuple[Any, Any, Any, Any]:
+    """Store, models, programs, and who applies retention: seconds of imports, off the loop."""
     from dspex_actors.lm.models import Models
     from dspex_actors.programs.catalogue import Programs
 
@@ -66,7 +67,7 @@ def _open(settings: Settings) -> tuple[Any, Any, Any]:
     models = Models(settings.lm, settings.lm_api_base, settings.lm_api_key)
     store = open_store(settings.database_url)
     provide_admin_key(settings, store, SystemClock())
-    return store, models, Programs(models, settings.packages)
+    return store, models, (programs := Programs(models, settings.packages)), sweeps(settings, store, programs)
 
 
 def build(settings: Settings) -> serve.Application:

@@ -76,6 +76,12 @@ class NotFound(DspexError):
     code, status, title = "not_found", 404, "Not found"
 
 
+class Gone(DspexError):
+    """It was there, and retention has removed it; its key stays taken, so that nothing runs a second time."""
+
+    code, status, title = "gone", 410, "Gone"
+
+
 class AlreadyExists(DspexError):
     """The name is taken."""
 

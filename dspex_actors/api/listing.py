@@ -61,6 +61,6 @@ def include_failed(query: dict[str, str]) -> bool:
     return include == "failed"
 
 
-def page_response(items: Iterable[object], next_cursor: str | None) -> Response:
-    """A page as every list shows it."""
-    return json_response({"items": list(items), "next_cursor": next_cursor})
+def page_response(items: Iterable[object], next_cursor: str | None, **more: object) -> Response:
+    """A page as every list shows it, and what this one shows beside that."""
+    return json_response({"items": list(items), "next_cursor": next_cursor, **more})

@@ -56,7 +56,7 @@ def operation(route: Route) -> Schema:
         made["security"] = []
     if route.request:
         # Where no field must be given, no body need be; but a change that changes nothing is none.
-        needed = "required" in schemas()[route.request] or route.method == "PATCH"
+        needed = "required" in schemas()[route.request] or route.method in ("PATCH", "PUT")
         made["requestBody"] = {"required": needed, "content": {"application/json": {"schema": ref(route.request)}}}
     return made
 

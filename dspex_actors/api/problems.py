@@ -31,6 +31,7 @@ ADVICE = {
     "unauthenticated": "Send `Authorization: Bearer <key>` with a key that is known and has not expired.",
     "forbidden": "Use a key with the scope that the call needs, or send the call from this site itself.",
     "not_found": "Check the address and the name; create the thing first.",
+    "gone": "Use what is left: `removed_turns` of the session tells. Send a new turn under a fresh Idempotency-Key.",
     "method_not_allowed": "Use a method that the Allow header names.",
     "already_exists": "Choose another name, or use what exists.",
     "in_use": "Delete what refers to it first.",

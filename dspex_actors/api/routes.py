@@ -13,6 +13,7 @@ from dspex_actors.api import (
     predict,
     problems,
     programs,
+    retention,
     sessions,
     system,
     turn_events,
@@ -27,6 +28,7 @@ from dspex_actors.errors import (
     Cancelled,
     DeadlineExceeded,
     DspexError,
+    Gone,
     HostLost,
     IdempotencyMismatch,
     InUse,
@@ -49,17 +51,18 @@ from dspex_actors.errors import (
 
 _BODY: tuple[type[DspexError], ...] = (InvalidJson, BodyTooLarge, InvalidRequest)
 _TURN: tuple[type[DspexError], ...] = (
-    *(NotFound, IdempotencyMismatch, PreconditionFailed, MailboxFull, SessionBusy, Quarantined),
+    *(NotFound, Gone, IdempotencyMismatch, PreconditionFailed, MailboxFull, SessionBusy, Quarantined),
     *(DeadlineExceeded, Cancelled),
     *(OutcomeUnknown, LMFailed, LMTimeout, LMRateLimited, OutputInvalid, ProgramFailed, HostLost, NoCapacity),
 )
 _REWIND: tuple[type[DspexError], ...] = (
-    *(NotFound, IdempotencyMismatch, MailboxFull, SessionBusy, Quarantined, DeadlineExceeded, Cancelled),
+    *(NotFound, Gone, IdempotencyMismatch, MailboxFull, SessionBusy, Quarantined, DeadlineExceeded, Cancelled),
     *(OutcomeUnknown, HostLost, NoCapacity),
 )
 _MADE = (*_BODY, AlreadyExists, IdempotencyMismatch)
 _LIST = (InvalidRequest,)
 _ONE = (NotFound,)
+_KEPT = (NotFound, Gone)
 _SESSION = "/v1/sessions/{id}"
 
 ROUTES: tuple[Route, ...] = (
@@ -154,7 +157,7 @@ ROUTES: tuple[Route, ...] = (
         request="ForkSpec",
         answer="Session",
         status=201,
-        errors=(*_MADE, NotFound),
+        errors=(*_MADE, NotFound, Gone),
     ),
     Route(
         *("POST", f"{_SESSION}/rewind", sessions.rewind, "Go back to a turn, or forward to one left behind", "write"),
@@ -181,17 +184,29 @@ ROUTES: tuple[Route, ...] = (
         answer="TurnPage",
         errors=(*_LIST, NotFound),
     ),
-    Route("GET", f"{_SESSION}/turns/{{n}}", turns.show, "Show a turn", answer="Turn", errors=_ONE),
+    Route("GET", f"{_SESSION}/turns/{{n}}", turns.show, "Show a turn", answer="Turn", errors=_KEPT),
     Route(
         *("GET", f"{_SESSION}/turns/by-id/{{turn_id}}", turns.show_by_id, "Show the outcome of a turn by its key"),
         answer="Turn",
-        errors=_ONE,
+        errors=_KEPT,
     ),
     Route(
         *("GET", f"{_SESSION}/turns/by-id/{{turn_id}}/events", turn_events.follow, "Resume the stream of a turn"),
         query=(last_event.QUERY,),
-        errors=(InvalidRequest, NotFound, HostLost, OutcomeUnknown),
+        errors=(InvalidRequest, NotFound, Gone, HostLost, OutcomeUnknown),
         media_types=("text/event-stream",),
+    ),
+    Route("GET", "/v1/retention", retention.show, "Show how long the past of sessions is kept", answer="RetentionHeld"),
+    Route(
+        *("PUT", "/v1/retention", retention.put, "Say how long the past of sessions is kept", "admin"),
+        request="Retention",
+        answer="RetentionHeld",
+        errors=(*_BODY, PreconditionFailed),
+    ),
+    Route(
+        *("DELETE", "/v1/retention", retention.delete, "Let the server's retention hold", "admin"),
+        status=204,
+        errors=(PreconditionFailed,),
     ),
     Route("GET", "/v1/tree", system.tree, "Show the supervision tree", answer="TreeNode"),
     Route(

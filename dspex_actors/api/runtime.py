@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from dspex_actors.resources.key import Principal
 from dspex_actors.resources.program import Program, ProgramChange, ProgramSpec
+from dspex_actors.resources.retention import Held, Retention
 from dspex_actors.resources.session import ForkSpec, SessionChange, SessionSpec
 from dspex_actors.resources.turn import TurnAnswer, TurnEvent, TurnRequest
 from dspex_actors.store.port import Idempotency, Listing, Made, Page
@@ -125,15 +126,24 @@ class Runtime(Protocol):
         ...
 
     async def turns(self, tenant: str, session_id: str, page: Page, include_failed: bool) -> Listing[Json]:
-        """A page of turns as the API shows them, oldest first."""
+        """A page of turns as the API shows them, oldest first, and how many before those were removed."""
         ...
 
     async def turn(self, tenant: str, session_id: str, number: int) -> Json:
-        """One turn. Raises NotFound."""
+        """One turn. Raises NotFound, Gone."""
         ...
 
     async def turn_by_id(self, tenant: str, session_id: str, turn_id: str) -> Json:
-        """The outcome of a turn whose answer was lost: completed, or its last failed attempt. Raises NotFound."""
+        """The outcome of a turn whose answer was lost: completed, or its last failed attempt. Raises NotFound,
+        Gone."""
+        ...
+
+    async def retention(self, tenant: str) -> Held:
+        """How long the past of the tenant's sessions is kept."""
+        ...
+
+    async def put_retention(self, tenant: str, made: Retention | None, if_match: str | None) -> Held:
+        """Change that, or (None) let the server's default hold; gives what holds then. Raises PreconditionFailed."""
         ...
 
     async def tree(self) -> Json:

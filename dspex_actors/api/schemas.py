@@ -10,6 +10,7 @@ from dspex_actors.api import turn_body
 from dspex_actors.api.problems import PROBLEMS
 from dspex_actors.resources.moves import DrainSpec, MigrateSpec
 from dspex_actors.resources.program import ProgramChange, ProgramSpec, PromoteSpec
+from dspex_actors.resources.retention import Retention
 from dspex_actors.resources.session import (
     ForkSpec,
     Isolation,
@@ -52,7 +53,7 @@ def schemas() -> dict[str, Schema]:
 def _taken() -> dict[str, Schema]:
     return {
         **_models(ProgramSpec, ProgramChange, PromoteSpec, SessionSpec, SessionChange, ForkSpec, RewindSpec),
-        **_models(CancelSpec, ValueSpec, ValuesSpec, MigrateSpec, DrainSpec),
+        **_models(CancelSpec, ValueSpec, ValuesSpec, MigrateSpec, DrainSpec, Retention),
         "PredictRequest": turn_body.SCHEMA,
     }
 
@@ -90,6 +91,7 @@ def _given() -> dict[str, Schema]:
             program=_TEXT,
             version=_COUNT,
             turns=_COUNT,
+            removed_turns=_COUNT,
             lm=_NULLABLE,
             created_at=_TIME,
             host=_NULLABLE,
@@ -140,7 +142,18 @@ def _given() -> dict[str, Schema]:
         "Variables": _record("session variables seq", session=_TEXT, variables=_OBJECT, seq=_COUNT),
         "VariablesSet": _record("session turn_id values seq", session=_TEXT, turn_id=_TEXT, values=_OBJECT, seq=_COUNT),
         "Turn": _turn(),
-        "TurnPage": _page("Turn"),
+        "TurnPage": _record(
+            "items next_cursor removed_turns",
+            **_page("Turn")["properties"],
+            removed_turns=_COUNT,
+        ),
+        "RetentionHeld": _record(
+            "journal_days journal_turns failed_days default",
+            journal_days={"type": ["number", "null"]},
+            journal_turns={"type": ["integer", "null"]},
+            failed_days={"type": ["number", "null"]},
+            default={"type": "boolean"},
+        ),
         "TreeNode": _tree_node(),
         "Health": _record("status", status=_TEXT),
         "Info": _OBJECT,

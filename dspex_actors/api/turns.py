@@ -13,7 +13,7 @@ async def index(call: Call) -> Response:
     page = page_of(call.query, descending=False)
     session_id = call.name("id", "session")
     listing = await call.runtime.turns(call.tenant, session_id, page, include_failed(call.query))
-    return page_response(listing.items, listing.next_cursor)
+    return page_response(listing.items, listing.next_cursor, removed_turns=listing.removed)
 
 
 async def show(call: Call) -> Response:

@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from dspex_actors.cli import hosts, output, programs, sessions
+from dspex_actors.cli import hosts, output, programs, retention, sessions
 from dspex_actors.cli.configuration import config
 from dspex_actors.cli.options import (
     AsJson,
@@ -26,6 +26,10 @@ from dspex_actors.cli.options import (
     ProgramCpu,
     ProgramLoop,
     ProgramPackages,
+    RetentionDays,
+    RetentionEvery,
+    RetentionFailed,
+    RetentionTurns,
     SessionIdle,
     SessionsInMemory,
     SnapshotBytes,
@@ -72,6 +76,10 @@ def serve(
     program_packages: ProgramPackages = None,
     snapshot_entries: SnapshotEntries = None,
     snapshot_bytes: SnapshotBytes = None,
+    retention_journal_days: RetentionDays = None,
+    retention_journal_turns: RetentionTurns = None,
+    retention_failed_days: RetentionFailed = None,
+    retention_every_s: RetentionEvery = None,
     test_mode: TestMode = None,
 ) -> None:
     """Start everything and serve until Ctrl-C. Secrets: DSPEX_API_KEY, DSPEX_LM_API_KEY, DSPEX_STORE_PASSWORD."""
@@ -87,6 +95,7 @@ def serve(
 app.add_typer(programs.app)
 app.add_typer(sessions.app)
 app.add_typer(hosts.app)
+app.add_typer(retention.app)
 app.command()(predict)
 app.command()(tree)
 app.command()(config)

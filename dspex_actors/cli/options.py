@@ -53,4 +53,17 @@ ProgramPackages = Annotated[
 ]
 SnapshotEntries = Annotated[int | None, typer.Option(help="A snapshot of a session after so many journal entries.")]
 SnapshotBytes = Annotated[int | None, typer.Option(help="The same in bytes of entries, whichever comes first.")]
+RetentionDays = Annotated[
+    float | None,
+    typer.Option("--retention-journal-days", help="Days that turns are kept, where a tenant says nothing else."),
+]
+RetentionTurns = Annotated[
+    int | None, typer.Option("--retention-journal-turns", help="Turns of a session that are kept, likewise.")
+]
+RetentionFailed = Annotated[
+    float | None, typer.Option("--retention-failed-days", help="Days that failed attempts are kept, likewise.")
+]
+RetentionEvery = Annotated[
+    float | None, typer.Option("--retention-every-s", help="Seconds from one sweep of the past to the next.")
+]
 TestMode = Annotated[bool | None, typer.Option(help="Shorter waits for tests; never in production.")]

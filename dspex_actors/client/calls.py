@@ -20,6 +20,7 @@ T = TypeVar("T")
 MAX_TIMEOUT_S = 3600.0
 PAGE = 200
 EVENTS = "text/event-stream"
+RETENTION = "/v1/retention"
 _OPTIONS = "idempotency_key, timeout_s, expected_turn, cancel_on_disconnect"
 
 
@@ -100,6 +101,11 @@ def set_variable(session: str, name: str, value: object, if_match: int | None, k
 def set_variables(session: str, values: Mapping[str, object], if_match: int | None, key: str | None) -> Call[Json]:
     """Set these variables of a session, and no others. Raises InvalidRequest for what JSON does not have."""
     return _put(f"{session_path(session)}/variables", {"values": dict(values)}, if_match, key)
+
+
+def keep(fields: Json) -> Call[Json]:
+    """Say how long the past of sessions is kept."""
+    return _put(RETENTION, fields, None, None)
 
 
 def _put(path: str, body: Json, if_match: int | None, key: str | None) -> Call[Json]:

@@ -14,6 +14,7 @@ from dspex_actors.client.attempts import Retry
 from dspex_actors.client.driver import Driver
 from dspex_actors.client.origin import origin
 from dspex_actors.client.reply import Event, Json, Reply
+from dspex_actors.client.retention import Retention
 from dspex_actors.errors import AlreadyExists
 
 DEFAULT_TIMEOUT_S = 60.0
@@ -46,9 +47,7 @@ class Programs:
             lm: The model's name; the server's when not given.
             variables: Declarations of what its sessions have: `{"pace": {"type": "int", "default": 1}}`.
 
-        Raises:
-            AlreadyExists: The name is taken.
-            InvalidRequest: It cannot be built; the sentence says why.
+        Raises AlreadyExists, and InvalidRequest with a sentence that says why it cannot be built.
         """
         fields: Json = {"signature": signature, "module": module, "instructions": instructions, "lm": lm}
         fields |= {"name": name, "params": dict(params or {}), "variables": variables}
@@ -331,6 +330,7 @@ class Client:
         self._driver = Driver(origin(base_url, api_key), timeout_s, retry or Retry(), transport, now, sleep)
         self.programs = Programs(self._driver)
         self.sessions = Sessions(self._driver)
+        self.retention = Retention(self._driver)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.base_url!r})"

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import SecretStr
 from ulid import ULID
 
+from dspex_actors.clock import SystemClock
 from dspex_actors.embedded.operations import LocalOperations, check_isolation
 from dspex_actors.embedded.session import LocalSession, checked
 from dspex_actors.embedded.watching import TENANT, look_here
@@ -24,6 +25,7 @@ from dspex_actors.ids import check_name
 from dspex_actors.lm.models import Models
 from dspex_actors.programs.catalogue import Programs
 from dspex_actors.resources.program import Program, ProgramChange, ProgramSpec
+from dspex_actors.resources.retention import Retention
 from dspex_actors.resources.session import Isolation, OnBusy, SessionRecord, SessionSpec, VersionPolicy
 from dspex_actors.resources.snapshot import STATE_VERSION
 from dspex_actors.resources.turn import Cancellation, TurnAnswer, TurnEvent, TurnRequest
@@ -32,6 +34,7 @@ from dspex_actors.sessions.cancelling import insist
 from dspex_actors.sessions.host import Host
 from dspex_actors.sessions.placement import Place, first_owners
 from dspex_actors.sessions.runtime import SessionRuntime
+from dspex_actors.sessions.sweeper import Sweeper, window_of
 from dspex_actors.sessions.waiting import TurnWait
 from dspex_actors.sessions.watching import Sight, Watch, WatchWait
 from dspex_actors.store import Store, open_store
@@ -130,13 +133,15 @@ class LocalRuntime:
     """An async context manager: everything starts on entry and stops on exit."""
 
     def __init__(
-        self, programs: Mapping[str, str | Json], home: Path | None, models: Models, packages: tuple[str, ...]
-    ) -> None:
+        self, programs: Mapping[str, str | Json], home: Path | None, models: Models, packages: tuple[str, ...],
+        retention: Retention,
+    ) -> None:  # fmt: skip
         self._specs = [_spec(name, spec) for name, spec in programs.items()]
         self._home = home
         self._lock = contextlib.ExitStack()
         self._models = models
         self._packages = packages
+        self._retention = retention
         self._host: Host | None = None
         self._store: Store | None = None
         self._runtime: SessionRuntime | None = None
@@ -147,7 +152,10 @@ class LocalRuntime:
         self._host = Host(f"local#{ULID()}", self._store, programs)
         turns = LocalTurns(self._host)
         turns.take(self._store)
-        self._runtime = SessionRuntime(self._store, turns, programs, self._models, LocalOperations(self._host))
+        sweeper = Sweeper(self._store, window_of(self._store, programs), SystemClock(), self._retention)
+        sweeper.start()
+        operations = LocalOperations(self._host)
+        self._runtime = SessionRuntime(self._store, turns, programs, self._models, operations, sweeper)
         try:
             for spec in self._specs:
                 await self._ensure(spec)
@@ -256,6 +264,7 @@ def local(
     lm_api_base: str | None = None,
     lm_api_key: str | None = None,
     packages: tuple[str, ...] = (),
+    retention: Mapping[str, Any] | None = None,
 ) -> LocalRuntime:
     """DSPex Actors in this process: for scripts, notebooks and tests.
 
@@ -267,13 +276,16 @@ def local(
         lm_api_base: Base address of the model's API.
         lm_api_key: Its key.
         packages: Packages that `python:pkg.mod:Class` programs may come from.
+        retention: How long the past of sessions is kept: `journal_days`, `journal_turns`, `failed_days`; all of it by
+            default.
 
     Raises:
         InvalidRequest: A program or the model cannot be built; the sentence says why.
         InUse: On entry: another process holds the home.
     """
     models = Models(lm, lm_api_base, SecretStr(lm_api_key) if lm_api_key else None)
-    return LocalRuntime(programs or {}, None if home is None else Path(home).absolute(), models, packages)
+    kept = checked(Retention, **(retention or {}))
+    return LocalRuntime(programs or {}, None if home is None else Path(home).absolute(), models, packages, kept)
 
 
 def _spec(name: str, spec: str | Json) -> ProgramSpec:

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from dspex_actors.errors import Gone
+
 
 class Rewind(NamedTuple):
     """A rewind to turn `to` (0: the beginning), written when `last` was the number of the last turn."""
@@ -27,6 +29,7 @@ class Course:
     Attributes:
         last: The number of the last turn ever.
         rewinds: All rewinds, in order.
+        removed: The turns up to this number have been removed (0: none).
 
     >>> course = Course(5, [Rewind(4, 2)])  # 1 2 3 4, back to 2, then 5
     >>> course.at, list(course.conversation(course.at)), list(course.conversation(4))
@@ -35,6 +38,7 @@ class Course:
 
     last: int
     rewinds: Sequence[Rewind] = ()
+    removed: int = 0
     _after: dict[int, int] = field(init=False, repr=False, compare=False)
     _starts: list[int] = field(init=False, repr=False, compare=False)
 
@@ -63,6 +67,29 @@ class Course:
         """Those of the turns that are not in the present conversation."""
         present = self.conversation(self.at)
         return {turn for turn in turns if not any(first <= turn <= last for first, last in present)}
+
+    def context(self, window: int) -> set[int]:
+        """The removed turns that a program is still shown: by those that are left, or where the session stands.
+
+        Args:
+            window: How many turns it is shown.
+        """
+        starts = [(start, to) for start, to in self._after.items() if start > self.removed]
+        if self.removed + 1 not in self._after:
+            starts.append((self.removed + 1, self.removed))
+        # A turn is shown with those before it; where no turn has followed yet, as many as there may be are.
+        ends = [(to, window - (start <= self.last)) for start, to in starts if to <= self.removed]
+        ranges = [pair for to, newest in ends for pair in self.conversation(to, newest)]
+        return {turn for first, last in ranges for turn in range(first, last + 1)}
+
+    def check_kept(self, turn: int) -> None:
+        """Raises Gone for a turn that has been removed; 0 is the beginning, and always there."""
+        if not 0 < turn <= self.removed:
+            return
+        left = f"the oldest one left is {self.removed + 1}" if self.removed < self.last else "no turn is left"
+        raise Gone(
+            f"Turn {turn} was removed, as the retention of this tenant says; {left}. The beginning (0) is always there."
+        )
 
     def _back_from(self, turn: int) -> Iterator[tuple[int, int]]:
         # Ends: a rewind goes to a turn that was there when it was written, which is before `first`.

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from dspex_actors.errors import StoreUnavailable
+from dspex_actors.errors import Gone, StoreUnavailable
 from dspex_actors.ids import rfc3339
 from dspex_actors.resources.course import Rewind
 from dspex_actors.resources.snapshot import Snapshot
@@ -28,6 +28,8 @@ class Entry:
 
     `variables`, in a turn, a rewind or a `variable`: all values that are set from then on. `variables_at`, in a turn
     that changed none: which entry was the last to do so.
+
+    Of an entry that retention has removed `delta` is empty, or has what the state still needs of it (`left_of`).
     """
 
     uid: str
@@ -41,6 +43,11 @@ class Entry:
     unit: str = ""
     epoch: int = 0
     format_version: int = FORMAT_VERSION
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether nothing but its number and its key is left."""
+        return not self.delta
 
 
 class Verdict(Enum):
@@ -101,6 +108,31 @@ def rewind_of(entry: Entry) -> Rewind:
     return Rewind(delta["last_turn"], delta["to_turn"])
 
 
+def left_of(entry: Entry, shown: bool, values: bool) -> bytes:
+    """What is left of an entry's delta when the entry is removed.
+
+    Args:
+        entry: The entry, or what an earlier removal has left of it.
+        shown: Whether it is a turn that a program is still shown: its inputs and outputs stay.
+        values: Whether it was the last to change variables before the oldest entry that is kept: the values stay.
+    """
+    if entry.kind == "fork" or entry.is_removed:
+        return entry.delta
+    stays = {"rewind": ("to_turn", "last_turn"), "turn": ("inputs", "outputs") if shown else ()}.get(entry.kind, ())
+    delta = orjson.loads(entry.delta)
+    left = {name: delta[name] for name in (*stays, *(["variables"] if values else []))}
+    return orjson.dumps(left) if left else b""
+
+
+def check_left(entry: Entry) -> None:
+    """Raises Gone for an entry that retention has removed."""
+    if entry.is_removed:
+        raise Gone(
+            f"What {entry.turn_id or f'turn {entry.turn}'} did was recorded, and has been removed as the retention of "
+            "this tenant says. It is in the session, and does not run again; use a fresh key for a new turn."
+        )
+
+
 def check_format(entry: Entry) -> None:
     """Raises StoreUnavailable for a format that this program does not know."""
     if entry.format_version > FORMAT_VERSION:
@@ -111,7 +143,8 @@ def check_format(entry: Entry) -> None:
 
 
 def public_turn(entry: Entry, left: bool) -> dict[str, Any]:
-    """A committed turn as the API shows it; `left` when it is not in the present conversation."""
+    """A committed turn as the API shows it; `left` when it is not in the present conversation. Raises Gone."""
+    check_left(entry)
     delta = orjson.loads(entry.delta)
     return {
         "turn": entry.turn,
@@ -131,7 +164,8 @@ def public_turn(entry: Entry, left: bool) -> dict[str, Any]:
 
 
 def public_change(entry: Entry) -> dict[str, Any]:
-    """A committed change that is no turn, to somebody who asks what became of its key."""
+    """A committed change that is no turn, to somebody who asks what became of its key. Raises Gone."""
+    check_left(entry)
     return {
         "turn_id": entry.turn_id,
         "status": "completed",
@@ -156,7 +190,8 @@ def _inputs(entry: Entry) -> dict[str, Any]:
 
 
 def entry_answer(session_id: str, entry: Entry) -> bytes:
-    """The answer to what the entry records."""
+    """The answer to what the entry records. Raises Gone where that has been removed."""
+    check_left(entry)
     match entry.kind:
         case "turn":
             return turn_answer(session_id, entry)

@@ -127,6 +127,9 @@ class SessionRecord:
     the conversation stood at. `variables` is what it was created with of these, as text; `changed` numbers the last
     entry that changed what it is bound to (0: none). One that is `dedicated` has a host of its own, with limits of
     `memory_mb` and `cpus`.
+
+    Entries up to `removed_seq`, and turns up to `removed_turns`, have been removed by retention: nobody is shown them
+    any more. What they said has been wiped out up to `swept_seq`.
     """
 
     uid: str
@@ -150,6 +153,9 @@ class SessionRecord:
     isolation: Isolation = "shared"
     memory_mb: int | None = None
     cpus: float | None = None
+    removed_seq: int = 0
+    removed_turns: int = 0
+    swept_seq: int = 0
 
     @property
     def is_dedicated(self) -> bool:

@@ -46,7 +46,7 @@ def look(store: Store, programs: Programs, clock: Clock, session: Session, wante
 def _past(store: Store, session: Session, to_turn: int) -> tuple[tuple[HistoryTurn, ...], Values]:
     """The end of the conversation after a turn, as much as is shown, and the variables as they were then."""
     uid, window = session.record.uid, session.state.history.maxlen or 0
-    entries = store.conversation(uid, to_turn, window) if window else ()
+    entries = store.conversation(uid, to_turn, window)
     values = _variables_after(store, uid, to_turn) if session.state.variables_at else {}
     return tuple(map(exchange, entries)), values
 

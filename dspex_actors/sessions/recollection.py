@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from dspex_actors.programs.call import HistoryTurn
 from dspex_actors.resources.course import Course, Rewind
@@ -64,7 +65,8 @@ class Recollection:
             case "turn":
                 assert entry.turn == self.turn + 1, f"turn {entry.turn} after {self.turn}"
                 self.turn = entry.turn
-                self.turns[entry.turn] = entry  # parsed when it is shown: most are not
+                if not entry.is_removed:
+                    self.turns[entry.turn] = entry  # parsed when it is shown: most are not
             case "rewind":
                 self.rewinds.append(rewind_of(entry))
             case "fork" | "variable" | "bind" | "model":
@@ -76,13 +78,19 @@ class Recollection:
         """The last turns of the present conversation, by number, in order."""
         return [turn for first, last in self._ranges(window) for turn in range(first, last + 1)]
 
+    def at_hand(self, window: int) -> list[int]:
+        """The same, back to where retention has removed one: only a longer window than there was asks for that."""
+        present = reversed(self.conversation(window))
+        return list(takewhile(self.turns.__contains__, present))[::-1]
+
     def complete(self, window: int, read: Callable[[Ranges], Sequence[Entry]]) -> None:
         """Have at hand what is shown of the conversation, and nothing else."""
         ranges = self._ranges(window)
         missing = [pair for pair in ranges if any(turn not in self.turns for turn in range(pair[0], pair[1] + 1))]
         if missing:
-            self.turns.update({entry.turn: entry for entry in read(missing) if entry.turn is not None})
-        self.turns = {turn: self.turns[turn] for turn in self.conversation(window)}
+            found = (entry for entry in read(missing) if not entry.is_removed)
+            self.turns.update({entry.turn: entry for entry in found if entry.turn is not None})
+        self.turns = {turn: self.turns[turn] for turn in self.at_hand(window)}
 
     def shown(self, turn: int) -> HistoryTurn:
         """A turn at hand."""
@@ -91,7 +99,7 @@ class Recollection:
 
     def state(self, window: int) -> State:
         """The session's state; what it shows of the conversation must be at hand."""
-        made = State.of(window, map(self.shown, self.conversation(window)))
+        made = State.of(window, map(self.shown, self.at_hand(window)))
         made.seq, made.turn, made.turn_ids = self.seq, self.turn, self.turn_ids
         made.variables, made.variables_at = self.variables, self.variables_at
         return made

@@ -15,17 +15,19 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 from dspex_actors.clock import Clock, SystemClock
 from dspex_actors.errors import Cancelled, DspexError, NotFound, Unauthenticated
-from dspex_actors.ids import rfc3339
 from dspex_actors.resources.journal import Entry, public_change, public_turn
 from dspex_actors.resources.key import Principal, hash_secret
 from dspex_actors.resources.losses import end_of, ended
 from dspex_actors.resources.program import Program, ProgramChange, ProgramSpec
+from dspex_actors.resources.retention import Held, Retention
 from dspex_actors.resources.session import ForkSpec, SessionChange, SessionRecord, SessionSpec
 from dspex_actors.resources.turn import Cancellation, TurnAnswer, TurnEvent, TurnRequest, bind_request
 from dspex_actors.sessions import changing
 from dspex_actors.sessions.housing import housed
 from dspex_actors.sessions.operations import Operations, public_drain, public_migration
 from dspex_actors.sessions.placement import Place
+from dspex_actors.sessions.shown import public_session
+from dspex_actors.sessions.sweeper import Sweeper, window_of
 from dspex_actors.sessions.watching import Sight, Watching, WatchWait, ending_of
 from dspex_actors.store.port import Idempotency, Listing, Made, Page, Store
 
@@ -84,8 +86,9 @@ class SessionRuntime:
 
     def __init__(
         self, store: Store, turns: Turns, programs: Programs, models: Models, operations: Operations,
-        clock: Clock | None = None,
+        sweeper: Sweeper | None = None, clock: Clock | None = None,
     ) -> None:  # fmt: skip
+        self._sweeper = sweeper or Sweeper(store, window_of(store, programs), clock or SystemClock())
         self._store = store
         self._turns = turns
         self._programs = programs
@@ -213,28 +216,7 @@ class SessionRuntime:
         return await self._public(record)
 
     async def _public(self, record: SessionRecord) -> Json:
-        _, host, node, epoch = self._turns.place(record)
-        status, restarts = await self._turns.peek(record)
-        return {
-            "id": record.id,
-            "program": record.program,
-            "version": record.version,
-            "lm": record.lm,
-            "status": status,
-            "turns": record.turns,
-            "host": host,
-            "node": node,
-            "shard": record.shard,
-            "epoch": epoch,
-            "restarts": restarts,
-            "forked_from": None if record.origin_id is None else {"id": record.origin_id, "turn": record.origin_turn},
-            "on_busy": record.on_busy,
-            "version_policy": record.version_policy,
-            "changed": record.changed,
-            "isolation": record.isolation,
-            "limits": {"memory_mb": record.memory_mb, "cpus": record.cpus},
-            "created_at": rfc3339(record.created_at_us),
-        }
+        return public_session(record, self._turns.place(record), *await self._turns.peek(record))
 
     async def migrate_session(self, tenant: str, session_id: str, host: str | None, patience_s: float) -> Json:
         """See `Runtime`."""
@@ -330,7 +312,7 @@ class SessionRuntime:
             last = items[-1]["turn"] if items and found.next_cursor else None
             shown = [f for f in failed if f["after_turn"] >= first - 1 and (last is None or f["after_turn"] < last)]
             items = sorted(items + shown, key=lambda item: item.get("turn", item.get("after_turn", 0) + 0.5))
-        return Listing(items, found.next_cursor)
+        return Listing(items, found.next_cursor, found.removed)
 
     async def turn(self, tenant: str, session_id: str, number: int) -> Json:
         """See `Runtime`."""
@@ -358,6 +340,18 @@ class SessionRuntime:
     async def _record_now(self, tenant: str, session_id: str) -> SessionRecord:
         return await self._db(self._store.get_session, tenant, session_id)
 
+    # Retention -------------------------------------------------------------------------------------------------
+    async def retention(self, tenant: str) -> Held:
+        """See `Runtime`."""
+        own = await self._db(self._store.retention, tenant)
+        return Held(self._sweeper.default, True) if own is None else Held(own, False)
+
+    async def put_retention(self, tenant: str, made: Retention | None, if_match: str | None) -> Held:
+        """See `Runtime`."""
+        await self._db(self._store.put_retention, tenant, made, self._sweeper.default, if_match)
+        self._sweeper.ask()
+        return await self.retention(tenant)
+
     # The system ------------------------------------------------------------------------------------------------
     async def tree(self) -> Json:
         """See `Runtime`."""
@@ -382,5 +376,6 @@ class SessionRuntime:
         }
 
     def close(self) -> None:
-        """Release the threads; the store and the turns belong to whoever made them."""
+        """Release the threads, and end the sweeper's; the store and the turns belong to whoever made them."""
+        self._sweeper.close()
         self._threads.shutdown(wait=False, cancel_futures=True)

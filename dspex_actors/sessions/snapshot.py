@@ -91,7 +91,7 @@ def _version_2(found: Recollection, window: int) -> Json:
 
 
 def _turns(found: Recollection, window: int) -> Json:
-    shown = [(number, found.shown(number)) for number in found.conversation(window)]
+    shown = [(number, found.shown(number)) for number in found.at_hand(window)]
     return {
         "turn": found.turn,
         "rewinds": [list(rewind) for rewind in found.rewinds],

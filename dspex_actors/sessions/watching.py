@@ -18,7 +18,7 @@ from enum import Enum
 import orjson
 
 from dspex_actors.errors import DspexError, HostLost, Internal, Moved, NotFound, OutcomeUnknown, from_problem
-from dspex_actors.resources.journal import entry_answer
+from dspex_actors.resources.journal import check_left, entry_answer
 from dspex_actors.resources.losses import end_of
 from dspex_actors.resources.session import SessionRecord
 from dspex_actors.resources.turn import TurnEvent
@@ -231,9 +231,11 @@ class Watching:
 
 
 def ending_of(store: Store, record: SessionRecord, turn_id: str) -> Ending | None:
-    """How the store says that a turn ended. Blocks. Raises NotFound when the session was deleted meanwhile."""
+    """How the store says that a turn ended. Blocks. Raises NotFound when the session was deleted meanwhile, Gone when
+    the turn has been removed."""
     entry = store.turn_by_id(record.uid, turn_id)
     if entry is not None:
+        check_left(entry)
         attempts = orjson.loads(entry.delta).get("attempts", 1)
         return Ending(attempts, entry_answer(record.id, entry))
     failed = end_of(store.failures(record.uid, turn_id))

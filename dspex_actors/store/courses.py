@@ -22,7 +22,7 @@ class Courses:
         uid: BindParameter[str] = bindparam("uid")
         # One statement, so that turns and rewinds are of one moment. The kind is literal: the index is found by it.
         rewinds = and_(journal.c.uid == session.c.uid, journal.c.kind == literal_column("'rewind'"))
-        course = select(session.c.seq, session.c.turns, *(journal.c[name] for name in _ENTRY))
+        course = select(session.c.seq, session.c.turns, session.c.removed_turns, *(journal.c[name] for name in _ENTRY))
         course = course.select_from(session.outerjoin(journal, rewinds)).where(session.c.uid == uid)
         turns = select(*(journal.c[name] for name in _ENTRY)).where(
             journal.c.uid == uid,
@@ -38,20 +38,23 @@ class Courses:
         return self.moment(connection, uid)[0]
 
     def conversation(self, connection: Connection, uid: str, turn: int, newest: int) -> Sequence[Entry]:
-        """The last `newest` turns on the way to `turn`. Raises NotFound."""
+        """The last `newest` turns on the way to `turn`, as far as they are left. Raises NotFound, Gone."""
         course, seq = self.moment(connection, uid)
         if not 0 <= turn <= course.last:
             raise NotFound(f"There is no turn {turn}; the last one of this session is {course.last}.")
-        return self.read(connection, uid, course.conversation(turn, newest), seq - course.last)
+        course.check_kept(turn)
+        found = self.read(connection, uid, course.conversation(turn, newest), seq - course.last)
+        removed = [place for place, entry in enumerate(found, start=1) if entry.is_removed]
+        return found[removed[-1] :] if removed else found
 
     def moment(self, connection: Connection, uid: str) -> tuple[Course, int]:
         """The course, and the number of the last entry at the same moment. Raises NotFound."""
         rows = run(connection, self._course, (uid,))
         if not rows:
             raise NotFound(f"The session {uid} was deleted; create a new one.")
-        seq, turns, *_ = rows[0]
-        rewinds = [rewind_of(_entry(row[2:])) for row in rows if row[2] is not None]
-        return Course(turns, rewinds), seq
+        seq, turns, removed, *_ = rows[0]
+        rewinds = [rewind_of(_entry(row[3:])) for row in rows if row[3] is not None]
+        return Course(turns, rewinds, removed), seq
 
     def read(self, connection: Connection, uid: str, ranges: Sequence[tuple[int, int]], others: int) -> Sequence[Entry]:
         """Turns by ranges of their numbers, in order; `others` entries of the session, at least, are no turns."""

@@ -28,7 +28,8 @@ from sqlalchemy import (
 from sqlalchemy.sql.expression import ClauseElement
 
 from dspex_actors.errors import AlreadyExists, Internal
-from dspex_actors.resources.journal import Entry, Verdict
+from dspex_actors.resources.course import Course
+from dspex_actors.resources.journal import Entry, Verdict, rewind_of
 from dspex_actors.store.driver import insert_rows, insert_text_of, run, text_of
 from dspex_actors.store.schema import journal, lease, session
 
@@ -52,6 +53,7 @@ class Fence:
 
         Raises:
             AlreadyExists: An entry's turn id is in its session's journal under another number.
+            Gone: A rewind goes to a turn that was removed while it was prepared.
             Internal: Two entries of one session.
         """
         if len({entry.uid for entry in entries}) != len(entries):
@@ -65,10 +67,13 @@ class Fence:
         self, connection: Connection, entries: Sequence[Entry], held: set[tuple[str, int]]
     ) -> Iterator[Verdict]:
         fenced = [entry for entry in entries if (entry.unit, entry.epoch) in held]
-        tenants = self._advance(connection, fenced) if fenced else {}
-        self._write(connection, [_row(entry, tenants[entry.uid]) for entry in fenced if entry.uid in tenants])
+        advanced = self._advance(connection, fenced) if fenced else {}
+        new = [(entry, *advanced[entry.uid]) for entry in fenced if entry.uid in advanced]
+        for entry, _, removed in new:
+            _check_target(entry, removed)
+        self._write(connection, [_row(entry, tenant) for entry, tenant, _ in new])
         for entry in entries:
-            if entry.uid in tenants:
+            if entry.uid in advanced:
                 yield Verdict.COMMITTED
             elif (entry.unit, entry.epoch) not in held:
                 yield Verdict.MOVED
@@ -81,10 +86,12 @@ class Fence:
         asked = [value for pair in pairs for value in pair]
         return {(unit, epoch) for unit, epoch in run(connection, self._text(_lease_check, len(pairs)), asked)}
 
-    def _advance(self, connection: Connection, entries: Sequence[Entry]) -> dict[str, str]:
+    def _advance(self, connection: Connection, entries: Sequence[Entry]) -> dict[str, tuple[str, int]]:
+        """The sessions that went on: tenant, and the last turn that has been removed."""
         padded = _padded(entries)
         moves = [value for entry in padded for value in (entry.uid, entry.seq, entry.unit, entry.turn)]
-        return dict(run(connection, self._text(_advance, len(padded)), moves))
+        rows = run(connection, self._text(_advance, len(padded)), moves)
+        return {uid: (tenant, removed) for uid, tenant, removed in rows}
 
     def _text(self, statement: Callable[[int], ClauseElement], size: int) -> str:
         key = (self._dialect.name, statement.__name__, size)
@@ -126,7 +133,7 @@ def _advance(size: int) -> ClauseElement:
         update(session)
         .values(seq=v.c.n, turns=func.coalesce(v.c.t, session.c.turns))
         .where(session.c.uid == v.c.x, session.c.seq == v.c.n - literal_column("1"), session.c.unit == v.c.u)
-        .returning(session.c.uid, session.c.tenant)
+        .returning(session.c.uid, session.c.tenant, session.c.removed_turns)
     )
 
 
@@ -146,9 +153,18 @@ def _row(entry: Entry, tenant: str) -> tuple[object, ...]:
     )
 
 
+def _check_target(entry: Entry, removed: int) -> None:
+    """What a rewind goes to was read before. Retention may have come since, and then nobody could read it again."""
+    if entry.kind == "rewind":
+        rewind = rewind_of(entry)
+        Course(rewind.last, removed=removed).check_kept(rewind.to)
+
+
 def _is_recorded(connection: Connection, entry: Entry) -> bool:
     """Whether this very entry is there already: the answer to its COMMIT was lost."""
     columns = (journal.c.turn_id, journal.c.body_hash, journal.c.at_us, journal.c.delta)
     row = connection.execute(select(*columns).where(journal.c.uid == entry.uid, journal.c.seq == entry.seq)).first()
     # The same turn may have run twice, where somebody restarted its session meanwhile: only what is there is recorded.
-    return row is not None and tuple(row) == (entry.turn_id, entry.body_hash, entry.at_us, entry.delta)
+    if row is None or (row.turn_id, row.body_hash, row.at_us) != (entry.turn_id, entry.body_hash, entry.at_us):
+        return False
+    return row.delta in (entry.delta, b"")

@@ -20,21 +20,24 @@ from dspex_actors.store import sessions, snapshots
 from dspex_actors.store.courses import Courses
 from dspex_actors.store.guests import settle_in
 from dspex_actors.store.journal import turn
+from dspex_actors.store.locks import hold
 from dspex_actors.store.schema import journal
 
 
 def create(
     connection: Connection, courses: Courses, named: tuple[str, str], spec: ForkSpec, now_us: int
 ) -> SessionRecord:
-    """Insert the fork of a session (tenant and id) with its entries. Raises NotFound, AlreadyExists."""
-    origin = sessions.find(connection, *named, lock=True)
+    """Insert the fork of a session (tenant and id) with its entries. Raises NotFound, Gone, AlreadyExists."""
+    hold(connection, "retention", sessions.find(connection, *named, lock=True).uid)
+    origin = sessions.find(connection, *named)  # what is not removed now stays until all is copied
     at, seq, turns = _moment(connection, courses, origin, spec.at_turn)
     uid = new_ulid()
     shard = shard_of(origin.tenant, uid)
     made = replace(
         origin, uid=uid, id=spec.id if spec.id is not None else new_ulid().lower(), shard=shard,
         unit=unit_of_shard(shard), seq=seq + 1, turns=turns, created_at_us=now_us, origin_id=origin.id, origin_turn=at,
-        changed=0,
+        changed=0, removed_seq=min(origin.removed_seq, seq), removed_turns=min(origin.removed_turns, turns),
+        swept_seq=min(origin.swept_seq, seq),
     )  # fmt: skip
     sessions.add(connection, made)
     _copy(connection, origin, made, seq)
@@ -52,6 +55,7 @@ def _moment(
         return course.at, seq, course.last
     if at_turn > course.last:
         raise NotFound(f"There is no turn {at_turn} to fork at; the last one of {origin.id!r} is {course.last}.")
+    course.check_kept(at_turn)
     return at_turn, turn(connection, origin.uid, at_turn).seq if at_turn else 0, at_turn
 
 

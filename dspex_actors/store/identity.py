@@ -13,6 +13,7 @@ from dspex_actors.resources.snapshot import STATE_VERSION
 from dspex_actors.store.schema import meta
 
 _STATE_VERSION = "state_version_written"
+_RETENTION = "retention_at_us"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ def give(connection: Connection) -> None:
     """Write an identity into a store that has none."""
     if connection.scalar(_value("store_id")) is None:
         born = {"store_id": new_ulid(), "stream_key": secrets.token_hex(32), "term": "0"}
-        born[_STATE_VERSION] = str(STATE_VERSION)
+        born |= {_STATE_VERSION: str(STATE_VERSION), _RETENTION: "0"}
         connection.execute(insert(meta), [{"key": key, "value": value} for key, value in born.items()])
 
 
@@ -67,6 +68,13 @@ def raise_state_version(connection: Connection, version: int) -> int:
     number = cast(meta.c.value, BigInteger)
     connection.execute(update(meta).where(meta.c.key == _STATE_VERSION, number < version).values(value=str(version)))
     return state_version(connection)
+
+
+def claim_sweep(connection: Connection, now_us: int, every_us: int) -> bool:
+    """Whether retention is applied by the caller now: nobody has begun to within this time."""
+    last = cast(meta.c.value, BigInteger)
+    due = update(meta).where(meta.c.key == _RETENTION, last <= now_us - every_us).values(value=str(now_us))
+    return connection.scalar(due.returning(meta.c.key)) is not None
 
 
 def _value(key: str) -> Select[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, delete, insert, select
 
 from dspex_actors.errors import NotFound
+from dspex_actors.resources.course import Course
 from dspex_actors.resources.journal import Entry, FailedTurn
 from dspex_actors.store.paging import after_turn
 from dspex_actors.store.port import Listing, Page
@@ -21,26 +22,29 @@ _MAX_INTEGER = 2**63 - 1
 def after(connection: Connection, uid: str, seq: int) -> Sequence[Entry]:
     """Entries with a higher number, in order."""
     rows = _of(uid).where(journal.c.seq > min(seq, _MAX_INTEGER)).order_by(journal.c.seq)
-    return [_entry(row) for row in connection.execute(rows)]
+    return [entry_of(row) for row in connection.execute(rows)]
 
 
 def turns(connection: Connection, uid: str, page: Page) -> Listing[Entry]:
     """Turns, oldest first. `turn <= seq` always, so the key's range starts at the turn's own number."""
-    number = after_turn(page)
+    _, removed, _ = _removed(connection, uid)
+    number = max(after_turn(page), removed)
     rows = _of(uid).where(journal.c.seq > number, journal.c.turn > number, journal.c.kind == "turn")
     found = connection.execute(rows.order_by(journal.c.seq).limit(page.limit + 1)).all()
-    shown = [_entry(row) for row in found[: page.limit]]
-    return Listing(shown, str(shown[-1].turn) if len(found) > page.limit else None)
+    shown = [entry_of(row) for row in found[: page.limit]]
+    return Listing(shown, str(shown[-1].turn) if len(found) > page.limit else None, removed)
 
 
 def turn(connection: Connection, uid: str, number: int) -> Entry:
-    """By number. Raises NotFound."""
+    """By number. Raises NotFound, Gone."""
     rows = _of(uid).where(journal.c.seq >= number, journal.c.turn == number, journal.c.kind == "turn")
     in_range = 0 < number <= _MAX_INTEGER
     row = connection.execute(rows.order_by(journal.c.seq).limit(1)).first() if in_range else None
     if row is None:
         raise NotFound(f"There is no turn {number}; list the session's turns to see their numbers.")
-    return _entry(row)
+    _, removed, last = _removed(connection, uid)
+    Course(last, removed=removed).check_kept(number)
+    return entry_of(row)
 
 
 def entry(connection: Connection, uid: str, seq: int) -> Entry:
@@ -48,13 +52,17 @@ def entry(connection: Connection, uid: str, seq: int) -> Entry:
     row = connection.execute(_of(uid).where(journal.c.seq == seq)).first()
     if row is None:
         raise NotFound(f"The journal of this session has no entry {seq}; the session was deleted, or its past removed.")
-    return _entry(row)
+    return entry_of(row)
 
 
 def by_turn_id(connection: Connection, uid: str, turn_id: str) -> Entry | None:
-    """By the client's key."""
+    """By the client's key; of one that has been removed nothing but that. What a rewind says stays."""
     row = connection.execute(_of(uid).where(journal.c.turn_id == turn_id)).first()
-    return None if row is None else _entry(row)
+    if row is None:
+        return None
+    found = entry_of(row)
+    is_removed = found.kind != "rewind" and found.seq <= _removed(connection, uid)[0]
+    return replace(found, delta=b"") if is_removed else found
 
 
 def record_failure(connection: Connection, failed: FailedTurn) -> None:
@@ -86,11 +94,19 @@ def failures(connection: Connection, uid: str, turn_id: str | None) -> Sequence[
     return [FailedTurn(*row) for row in reversed(found)]
 
 
+def _removed(connection: Connection, uid: str) -> tuple[int, int, int]:
+    """Up to which entry, and turn, the session's past has been removed; and its last turn."""
+    columns = (session.c.removed_seq, session.c.removed_turns, session.c.turns)
+    row = connection.execute(select(*columns).where(session.c.uid == uid)).first()
+    return (0, 0, 0) if row is None else (row[0], row[1], row[2])
+
+
 def _of(uid: str) -> Select[Any]:
     return select(journal).where(journal.c.uid == uid)
 
 
-def _entry(row: Row[Any]) -> Entry:
+def entry_of(row: Row[Any]) -> Entry:
+    """The entry that a row holds."""
     return Entry(
         uid=row.uid,
         seq=row.seq,

@@ -13,6 +13,7 @@ from dspex_actors.resources.course import Course
 from dspex_actors.resources.journal import Entry, FailedTurn, Memory, Verdict
 from dspex_actors.resources.key import ApiKey
 from dspex_actors.resources.program import Program, ProgramChange, ProgramSpec
+from dspex_actors.resources.retention import Retention
 from dspex_actors.resources.session import ForkSpec, Guest, SessionRecord, SessionSpec
 from dspex_actors.resources.snapshot import Snapshot
 
@@ -49,10 +50,12 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Listing(Generic[T]):
-    """One page of a list, and the cursor of the next (None at the end)."""
+    """One page of a list, and the cursor of the next (None at the end). Of a session's turns the first `removed` are in
+    no page: retention has removed them."""
 
     items: Sequence[T]
     next_cursor: str | None
+    removed: int = 0
 
 
 class Lease(NamedTuple):
@@ -65,6 +68,63 @@ class Lease(NamedTuple):
 
 NOBODY = "nobody"
 """The host of a dedicated session's lease before it has one."""
+
+
+class Kept(NamedTuple):
+    """A session as retention sees it: how many turns it had, up to where its past has been removed, and when the oldest
+    of what is left was made (entry, failed attempt; None where there is none)."""
+
+    uid: str
+    program_uid: str
+    turns: int
+    removed_seq: int
+    removed_turns: int
+    oldest_at_us: int | None = None
+    failed_at_us: int | None = None
+
+
+class Removal(Protocol):
+    """The steps of removing the past of sessions. Each may be repeated, and none depends on who did the one before."""
+
+    def tenants(self, default: Retention) -> dict[str, Retention]:
+        """Those whose past is removed some day, each with what holds for it."""
+        ...
+
+    def sessions(self, tenant: str, after: str, limit: int) -> Sequence[Kept]:
+        """The tenant's next sessions, by uid."""
+        ...
+
+    def bound(self, kept: Kept, turns: int | None, before_us: int | None) -> tuple[int, int]:
+        """The last entry and the last turn to be removed, where so many turns stay, and nothing that is older."""
+        ...
+
+    def remove(self, uid: str, seq: int, turns: int) -> None:
+        """From now on entries up to `seq`, and turns up to `turns`, are removed. What they say is still there."""
+        ...
+
+    def unswept(self, after: str, limit: int) -> Sequence[Kept]:
+        """Sessions with removed entries that still say something, by uid."""
+        ...
+
+    def leftovers(self, uid: str, below: int, limit: int) -> Sequence[Entry]:
+        """Entries before one that still say something, newest first."""
+        ...
+
+    def wipe(self, uid: str, left: dict[int, bytes]) -> None:
+        """Leave of entries, by number, no more than that."""
+        ...
+
+    def swept(self, uid: str, seq: int) -> None:
+        """Entries up to `seq` are wiped out; snapshots that end before it are removed."""
+        ...
+
+    def old_failures(self, uid: str, before_us: int, after: FailedTurn | None, limit: int) -> Sequence[FailedTurn]:
+        """Failed attempts older than that, oldest first, and after one of them."""
+        ...
+
+    def remove_failures(self, failed: Sequence[FailedTurn]) -> None:
+        """Delete attempts, but none that may still run; of one that found a turn to be poison the verdict stays."""
+        ...
 
 
 class Store(Protocol):
@@ -168,7 +228,7 @@ class Store(Protocol):
         self, tenant: str, session_id: str, spec: ForkSpec, idempotency: Idempotency | None = None
     ) -> Made[SessionRecord]:
         """Insert a session of the same program version with a copy of the journal up to `at_turn`, or all of it; the
-        copies have no turn ids. Raises NotFound (session, turn), AlreadyExists, IdempotencyMismatch."""
+        copies have no turn ids. Raises NotFound (session, turn), Gone (turn), AlreadyExists, IdempotencyMismatch."""
         ...
 
     def delete_session(self, tenant: str, session_id: str, uid: str | None = None) -> str:
@@ -218,7 +278,8 @@ class Store(Protocol):
         ...
 
     def conversation(self, uid: str, turn: int, newest: int) -> Sequence[Entry]:
-        """The last `newest` turns of the conversation as it was after a turn (0: none), in order. Raises NotFound."""
+        """The last `newest` turns of the conversation as it was after a turn (0: none), in order: as many as are left.
+        Raises NotFound, and Gone where the turn itself has been removed."""
         ...
 
     def entries(self, uid: str, after_seq: int = 0) -> Sequence[Entry]:
@@ -234,11 +295,11 @@ class Store(Protocol):
         ...
 
     def turn(self, uid: str, number: int) -> Entry:
-        """By number. Raises NotFound."""
+        """By number. Raises NotFound, Gone."""
         ...
 
     def turn_by_id(self, uid: str, turn_id: str) -> Entry | None:
-        """By the client's key."""
+        """By the client's key; an entry that says nothing (`is_removed`) where retention has removed it."""
         ...
 
     def record_failures(self, failures: Sequence[FailedTurn]) -> None:
@@ -251,6 +312,25 @@ class Store(Protocol):
 
     def failures(self, uid: str, turn_id: str | None = None) -> Sequence[FailedTurn]:
         """Failed attempts of a session, or of one turn, oldest first; the newest 1,000 at most."""
+        ...
+
+    # Retention -------------------------------------------------------------------------------------------------
+    def retention(self, tenant: str) -> Retention | None:
+        """The tenant's own; None where the default holds."""
+        ...
+
+    def put_retention(
+        self, tenant: str, made: Retention | None, default: Retention, if_match: str | None = None
+    ) -> None:  # fmt: skip
+        """Let the tenant have its own, or (None) the default again. Raises PreconditionFailed."""
+        ...
+
+    def claim_sweep(self, every_s: float) -> bool:
+        """Whether the caller is to apply retention now: nobody has begun to within this time."""
+        ...
+
+    def removal(self) -> Removal:
+        """The steps of applying it."""
         ...
 
     # Leases ----------------------------------------------------------------------------------------------------

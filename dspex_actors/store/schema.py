@@ -25,7 +25,7 @@ from sqlalchemy import (
     true,
 )
 
-REVISION = "0006"
+REVISION = "0007"
 """The newest migration. Revisions are numbers, so that a newer schema is recognised without its migrations."""
 
 metadata = MetaData()
@@ -86,6 +86,9 @@ session = Table(
     Column("isolation", String, nullable=False, server_default="shared"),
     Column("memory_mb", Integer),
     Column("cpus", Float),
+    Column("removed_seq", BigInteger, nullable=False, server_default="0"),
+    Column("removed_turns", BigInteger, nullable=False, server_default="0"),
+    Column("swept_seq", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("tenant", "id", name="session_id"),
     Index("session_created", "tenant", "created_at_us", "uid"),
     Index("session_program", "program_uid"),
@@ -98,6 +101,14 @@ Index(
     session.c.uid,
     sqlite_where=text("isolation = 'dedicated'"),
     postgresql_where=text("isolation = 'dedicated'"),
+)
+
+# Holds sessions with removed entries that are not wiped out yet: few, and none of a commit's business.
+Index(
+    "session_unswept",
+    session.c.uid,
+    sqlite_where=text("swept_seq < removed_seq"),
+    postgresql_where=text("swept_seq < removed_seq"),
 )
 
 # No index on (uid, turn): a turn's number never exceeds its entry's, so the primary key finds it (journal.py), and a
@@ -154,6 +165,15 @@ failed_turn = Table(
     Column("problem", LargeBinary, nullable=False),
     Column("at_us", BigInteger, nullable=False),
     Index("failed_turn_at", "uid", "at_us"),
+)
+
+retention = Table(
+    "retention",
+    metadata,
+    Column("tenant", String, primary_key=True),
+    Column("journal_days", Float),
+    Column("journal_turns", BigInteger),
+    Column("failed_days", Float),
 )
 
 lease = Table(

@@ -17,16 +17,18 @@ _COLUMNS = tuple(table.c[name] for name in Snapshot.__slots__)
 
 
 def put(connection: Connection, made: Sequence[Snapshot]) -> None:
-    """Insert snapshots of sessions that are there, and drop those that are no longer needed."""
+    """Insert snapshots of sessions that are there, none of a past that is removed; drop what is no longer needed."""
     uids = {one.uid for one in made}
     # Locked against deletion, not against commits: what is deleted meanwhile leaves no snapshot behind.
-    living = select(session.c.uid, session.c.tenant).where(session.c.uid.in_(uids)).order_by(session.c.uid)
-    tenants = {row.uid: row.tenant for row in connection.execute(living.with_for_update(read=True, key_share=True))}
+    living = select(session.c.uid, session.c.tenant, session.c.removed_seq).where(session.c.uid.in_(uids))
+    locked = living.order_by(session.c.uid).with_for_update(read=True, key_share=True)
+    rows = {row.uid: row for row in connection.execute(locked)}
     known = {tuple(row) for row in connection.execute(select(table.c.uid, table.c.seq).where(table.c.uid.in_(uids)))}
-    new = {(one.uid, one.seq): one for one in made if one.uid in tenants and (one.uid, one.seq) not in known}
+    living_on = [one for one in made if one.uid in rows and one.seq >= rows[one.uid].removed_seq]
+    new = {(one.uid, one.seq): one for one in living_on if (one.uid, one.seq) not in known}
     if new:
-        connection.execute(insert(table), [{**asdict(one), "tenant": tenants[one.uid]} for one in new.values()])
-    for uid in tenants:
+        connection.execute(insert(table), [{**asdict(one), "tenant": rows[one.uid].tenant} for one in new.values()])
+    for uid in rows:
         _prune(connection, uid, sorted((seq for key, seq in {*known, *new} if key == uid), reverse=True))
 
 

@@ -11,6 +11,7 @@ from dspex_actors.resources.course import Course
 from dspex_actors.resources.journal import Entry, FailedTurn, Memory, Verdict
 from dspex_actors.resources.key import ApiKey
 from dspex_actors.resources.program import Program, ProgramChange, ProgramSpec
+from dspex_actors.resources.retention import Retention
 from dspex_actors.resources.session import ForkSpec, Guest, SessionRecord, SessionSpec
 from dspex_actors.resources.snapshot import Snapshot
 from dspex_actors.store import (
@@ -23,6 +24,7 @@ from dspex_actors.store import (
     leases,
     pins,
     programs,
+    retention,
     sessions,
     snapshots,
 )
@@ -32,7 +34,8 @@ from dspex_actors.store.fence import Fence
 from dspex_actors.store.idempotency import make_once
 from dspex_actors.store.identity import Identity
 from dspex_actors.store.memory import Memories
-from dspex_actors.store.port import Idempotency, Lease, Listing, Made, Page
+from dspex_actors.store.port import Idempotency, Lease, Listing, Made, Page, Removal
+from dspex_actors.store.removal import SqlRemoval
 
 WARM_READERS = 2
 """As many as a host reads sessions with."""
@@ -185,7 +188,7 @@ class SqlStore:
     def fork_session(
         self, tenant: str, session_id: str, spec: ForkSpec, idempotency: Idempotency | None = None
     ) -> Made[SessionRecord]:
-        """Insert a copy of a session as it was. Raises NotFound, AlreadyExists, IdempotencyMismatch."""
+        """Insert a copy of a session as it was. Raises NotFound, Gone, AlreadyExists, IdempotencyMismatch."""
         now_us = self._clock.now_us()
         with self._database.write() as connection:
             return make_once(
@@ -213,6 +216,7 @@ class SqlStore:
         Raises:
             AlreadyExists: A turn id of the batch is in its session's journal under another number. Nothing of the batch
                 was written: commit its entries one by one, and only the culprit raises again.
+            Gone: A rewind of the batch goes to a turn that was removed meanwhile; the same holds.
             Internal: Two entries of one session. Nothing was written.
             StoreUnavailable: The answer is lost: repeat the same call, until it answers.
         """
@@ -259,7 +263,7 @@ class SqlStore:
             return self._courses.course(connection, uid)
 
     def conversation(self, uid: str, turn: int, newest: int) -> Sequence[Entry]:
-        """The last `newest` turns of the conversation as it was after a turn, in order. Raises NotFound."""
+        """The last `newest` turns of the conversation as it was after a turn, in order. Raises NotFound, Gone."""
         with self._database.read() as connection:
             return self._courses.conversation(connection, uid, turn, newest)
 
@@ -279,7 +283,7 @@ class SqlStore:
             return journal.turns(connection, uid, page)
 
     def turn(self, uid: str, number: int) -> Entry:
-        """By number. Raises NotFound."""
+        """By number. Raises NotFound, Gone."""
         with self._database.read() as connection:
             return journal.turn(connection, uid, number)
 
@@ -303,6 +307,27 @@ class SqlStore:
         """Failed attempts, oldest first; the newest 1,000 at most."""
         with self._database.read() as connection:
             return journal.failures(connection, uid, turn_id)
+
+    def retention(self, tenant: str) -> Retention | None:
+        """The tenant's own."""
+        with self._database.read() as connection:
+            return retention.get(connection, tenant)
+
+    def put_retention(
+        self, tenant: str, made: Retention | None, default: Retention, if_match: str | None = None
+    ) -> None:  # fmt: skip
+        """Let the tenant have its own, or (None) the default again. Raises PreconditionFailed."""
+        with self._database.write() as connection:
+            retention.put(connection, tenant, made, default, if_match)
+
+    def claim_sweep(self, every_s: float) -> bool:
+        """Whether the caller is to apply retention now."""
+        with self._database.write() as connection:
+            return identity.claim_sweep(connection, self._clock.now_us(), round(every_s * 1_000_000))
+
+    def removal(self) -> Removal:
+        """The steps of applying retention."""
+        return SqlRemoval(self._database, self._clock)
 
     def take_term(self) -> int:
         """The next term."""

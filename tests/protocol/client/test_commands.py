@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import orjson
@@ -46,6 +48,30 @@ def test_a_session_is_rewound_and_forked(client: Client) -> None:
     assert (made["turns"], made["forked_from"]) == (2, {"id": session.id, "turn": 2})
     refused = dspex("session", "rewind", session.id, "3")
     assert (refused.exit_code, "no turn 3" in refused.stderr) == (1, True)
+
+
+def test_retention_is_shown_set_and_reset(client: Client) -> None:
+    """What is not given is kept; the past of a session goes, and its memory stays."""
+    session = client.open("qa")
+    for question in ("one", "two", "three"):
+        session.predict(question=question)
+    assert json_of(dspex("retention", "show", "--json"))["default"] is True
+    held = json_of(dspex("retention", "set", "--journal-turns", "2", "--failed-days", "1.5", "--json"))
+    assert held == {"journal_days": None, "journal_turns": 2, "failed_days": 1.5, "default": False}
+    wait_until(lambda: client.sessions.get(session.id)["removed_turns"] == 1)
+    assert [turn["turn"] for turn in session.turns()] == [2, 3]
+    assert "journal_turns" in dspex("retention", "reset").stdout
+    assert client.retention.get()["journal_turns"] is None
+    refused = dspex("retention", "set", "--journal-turns", "0")
+    assert (refused.exit_code, "journal_turns" in refused.stderr) == (1, True)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """It must hold within 10 s."""
+    until = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def test_a_session_is_migrated_and_a_host_drained_as_far_as_there_are_hosts(client: Client) -> None:

@@ -210,7 +210,7 @@ def test_a_plain_read_of_the_epoch_would_have_let_the_stale_commit_land(
         assert connection.exec_driver_sql(text.replace(" FOR SHARE", ""), (entry.unit, 1)).all()
         with closing(open_store(postgres_url)) as rival:
             assert rival.inherit("host-a", "host-b")
-        assert fence._advance(connection, [entry]) == {session.uid: TENANT}
+        assert fence._advance(connection, [entry]) == {session.uid: (TENANT, 0)}
 
 
 UNITS = {f"shard:{n}": "host-a" for n in range(4)}

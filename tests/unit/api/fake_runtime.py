@@ -20,6 +20,7 @@ from dspex_actors.errors import (
 )
 from dspex_actors.resources.key import Principal
 from dspex_actors.resources.program import Program, ProgramChange, ProgramSpec
+from dspex_actors.resources.retention import Held, Retention
 from dspex_actors.resources.session import ForkSpec, SessionChange, SessionSpec
 from dspex_actors.resources.turn import TurnAnswer, TurnEvent, TurnRequest, rewind_request
 from dspex_actors.store.port import Idempotency, Listing, Made, Page
@@ -53,6 +54,7 @@ class FakeRuntime:
         self.gate: asyncio.Event | None = None
         self.started, self.gone = asyncio.Event(), asyncio.Event()
         self.parts: list[str] = []
+        self.kept: Retention | None = None
         self.watched: list[tuple[str, tuple[int, int], float]] = []
         self.cancelled: list[tuple[str | None, str]] = []
 
@@ -263,6 +265,17 @@ class FakeRuntime:
         session["variables"] = {**({} if inputs["replace"] else session["variables"]), **inputs["values"]}
         done = {"session": session_id, "turn_id": turn.turn_id, "values": inputs["values"], "seq": session["changed"]}
         return TurnAnswer(orjson.dumps(done))
+
+    async def retention(self, tenant: str) -> Held:
+        """What was said, or the default."""
+        return Held(Retention(), True) if self.kept is None else Held(self.kept, False)
+
+    async def put_retention(self, tenant: str, made: Retention | None, if_match: str | None) -> Held:
+        """As said."""
+        if if_match is not None and if_match != (await self.retention(tenant)).retention.etag:
+            raise PreconditionFailed("It changed meanwhile.")
+        self.kept = made
+        return await self.retention(tenant)
 
     async def _wait(self) -> None:
         self.started.set()

@@ -6,13 +6,14 @@ import inspect
 
 import pytest
 
-from dspex_actors.client import async_client, client
+from dspex_actors.client import async_client, client, retention
 
 PAIRS = [
     (client.Client, async_client.AsyncClient),
     (client.Programs, async_client.AsyncPrograms),
     (client.Sessions, async_client.AsyncSessions),
     (client.Session, async_client.AsyncSession),
+    (retention.Retention, retention.AsyncRetention),
 ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,3 +60,13 @@ def test_a_later_rewind_changes_no_conversation(steps: list[int]) -> None:
         later = Course(before.last + 1, [*before.rewinds, Rewind(before.last, to)])
         for turn in range(before.last + 1):
             assert later.conversation(turn) == before.conversation(turn)
+
+
+@given(STEPS, st.integers(0, 50), st.integers(0, 6))
+def test_the_context_is_what_is_shown_of_removed_turns(steps: list[int], removed: int, window: int) -> None:
+    """After any turn that is left, and where the session stands."""
+    course, law = walked(steps)
+    removed = removed % (law.last + 1)
+    ends = [law.at, *range(removed + 1, law.last + 1)]
+    shown = {turn for end in ends for turn in law.after[end][max(0, len(law.after[end]) - window) :]}
+    assert replace(course, removed=removed).context(window) == {turn for turn in shown if turn <= removed}

@@ -45,7 +45,9 @@ async def running(clock: ManualClock | None = None) -> AsyncIterator[tuple[Sessi
 def runtime_of(bench: Bench, turns: LocalTurns, clock: ManualClock | None = None) -> SessionRuntime:
     """A runtime as every API process has one."""
     programs = cast("Programs", ScriptedPrograms(Scripted()))
-    return SessionRuntime(bench.store, turns, programs, cast("Models", NoModels()), LocalOperations(bench.host), clock)
+    return SessionRuntime(
+        bench.store, turns, programs, cast("Models", NoModels()), LocalOperations(bench.host), clock=clock
+    )
 
 
 async def predict(runtime: SessionRuntime, turn_id: str, **turn: Any) -> dict[str, Any]:

@@ -1,0 +1,205 @@
+"""Applies retention: removes the past of sessions, in the background and a little at a time.
+
+A sweep has two halves. First every session's row says up to where its past is removed. Then, when whoever began to
+read before has ended, what the removed entries say is wiped out: but for the turns that a program is still shown, and
+the last values of variables, because the state of a session is what it was. Whenever it is killed, the next sweep goes
+on; several at once do the same thing twice. So it needs no lease: it changes nothing that an owner's state is made of.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from dspex_actors.clock import Clock, SystemClock
+from dspex_actors.config import Settings
+from dspex_actors.errors import DspexError, NotFound
+from dspex_actors.resources.journal import FailedTurn, left_of
+from dspex_actors.resources.retention import Retention, before_us
+from dspex_actors.sessions.reading import recollect
+from dspex_actors.sessions.snapshot import encode
+from dspex_actors.sessions.state import values_of
+from dspex_actors.store.port import Kept, Store
+
+if TYPE_CHECKING:
+    from dspex_actors.programs.catalogue import Programs
+
+log = logging.getLogger(__name__)
+
+SESSIONS = 500
+TOGETHER = 5_000
+ENTRIES = 50
+"""Entries that one transaction wipes out: it holds the write lock of SQLite for 1 to 2 ms."""
+REST = 9
+"""How many times as long as a transaction took nothing is written after it."""
+UNKNOWN_WINDOW = 20
+START_S = 5.0
+GRACE_S = 5.0
+"""Longer than it takes to read a session: what is wiped out was removed before everybody who reads began."""
+
+
+def window_of(store: Store, programs: Programs) -> Callable[[str], int]:
+    """Says of a program (by uid) how many earlier turns it is shown."""
+
+    def window(uid: str) -> int:
+        program = store.load_program(uid)
+        try:
+            return programs.load(program).history_window
+        except DspexError:  # it cannot be built any more: what it said of itself may still hold
+            return int(program.spec.params.get("history_window", UNKNOWN_WINDOW))
+
+    return window
+
+
+class Sweeper:
+    """One thread. Of those that share a store one sweeps in each interval.
+
+    Args:
+        store: Where sessions are.
+        window: How many earlier turns a program (by uid) is shown.
+        clock: What is old is told by it.
+        default: What holds for tenants that have said nothing.
+        every_s: Seconds from one sweep to the next.
+        grace_s: Seconds from a removal to its wiping out.
+    """
+
+    def __init__(
+        self, store: Store, window: Callable[[str], int], clock: Clock, default: Retention | None = None,
+        every_s: float = 3600.0, grace_s: float = GRACE_S,
+    ) -> None:  # fmt: skip
+        self.default = default or Retention()
+        self._store = store
+        self._steps = store.removal()
+        self._window = window
+        self._clock = clock
+        self._every_s = every_s
+        self._grace_s = grace_s
+        self._closing = threading.Event()
+        self._asked = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name="retention", daemon=True)
+
+    def start(self) -> None:
+        """Sweep from now on."""
+        self._thread.start()
+
+    def ask(self) -> None:
+        """Sweep soon: somebody has changed what holds."""
+        self._asked.set()
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Stop after the transaction that is under way."""
+        self._closing.set()
+        self._asked.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def _serve(self) -> None:
+        # Of ordinary priority: a thread that yields would hold the write lock while it waits for a processor.
+        asked = self._asked.wait(min(START_S, self._every_s))
+        while not self._closing.is_set():
+            self._asked.clear()
+            try:
+                if self._store.claim_sweep(self._every_s) or asked:
+                    self.sweep()
+            except DspexError as error:
+                log.warning("retention was not applied: %s", error.detail)
+            except Exception:
+                log.exception("retention was not applied")
+            asked = self._asked.wait(self._every_s)
+
+    def sweep(self) -> None:
+        """Apply the retention of every tenant to all its sessions. Raises StoreUnavailable."""
+        for tenant, retention in self._steps.tenants(self.default).items():
+            for kept in self._sessions(tenant):
+                self._one(kept, lambda kept, held=retention: self._remove(kept, held))  # type: ignore[misc]
+        after = ""
+        while not self._closing.is_set() and (removed := self._steps.unswept(after, TOGETHER)):
+            self._closing.wait(self._grace_s)
+            for kept in removed:
+                self._one(kept, self._wipe)
+            after = removed[-1].uid
+
+    def _sessions(self, tenant: str) -> Iterator[Kept]:
+        after = ""
+        while found := self._steps.sessions(tenant, after, SESSIONS):
+            yield from found
+            after = found[-1].uid
+
+    def _one(self, kept: Kept, step: Callable[[Kept], None]) -> None:
+        if self._closing.is_set():
+            return
+        try:
+            step(kept)
+        except NotFound:
+            pass  # deleted meanwhile
+        except Exception:
+            log.exception("retention was not applied to session %s", kept.uid)
+
+    def _write(self, step: Callable[[], None]) -> None:
+        began = time.perf_counter()
+        step()
+        self._closing.wait(REST * (time.perf_counter() - began))
+
+    def _remove(self, kept: Kept, retention: Retention) -> None:
+        now_us = self._clock.now_us()
+        if retention.journal_turns is not None or retention.journal_days is not None:
+            days = retention.journal_days
+            oldest = None if days is None else before_us(now_us, days)
+            seq, turns = self._steps.bound(kept, retention.journal_turns, oldest)
+            if seq > kept.removed_seq:
+                self._write(lambda: self._steps.remove(kept.uid, seq, turns))
+        if retention.failed_days is not None:
+            self._remove_failures(kept, before_us(now_us, retention.failed_days))
+
+    def _remove_failures(self, kept: Kept, before: int) -> None:
+        last: FailedTurn | None = None
+        if kept.failed_at_us is None or kept.failed_at_us >= before:
+            return
+        while not self._closing.is_set() and (found := self._steps.old_failures(kept.uid, before, last, ENTRIES)):
+            self._write(lambda found=found: self._steps.remove_failures(found))  # type: ignore[misc]
+            last = found[-1]
+
+    def _wipe(self, kept: Kept) -> None:
+        course = replace(self._store.course(kept.uid), removed=kept.removed_turns)
+        window = self._window(self._store.load_session(kept.uid).program_uid)
+        shown, values_seen, below = course.context(window), False, kept.removed_seq + 1
+        while not self._closing.is_set() and (found := self._steps.leftovers(kept.uid, below, ENTRIES)):
+            left: dict[int, bytes] = {}
+            for entry in found:
+                # Newest first: the values that hold where the kept entries begin are the first ones that are met.
+                has_values = values_of(entry) is not None
+                stays = left_of(entry, entry.turn in shown, has_values and not values_seen)
+                values_seen = values_seen or has_values
+                if stays != entry.delta:
+                    left[entry.seq] = stays
+            if left:
+                self._write(lambda left=left: self._steps.wipe(kept.uid, left))  # type: ignore[misc]
+            below = found[-1].seq
+        if not self._closing.is_set():
+            self._keep(kept)
+            self._write(lambda: self._steps.swept(kept.uid, kept.removed_seq))
+
+    def _keep(self, kept: Kept) -> None:
+        """A snapshot of now, so that nobody has to read through what is left of the removed entries."""
+        record = self._store.load_session(kept.uid)
+        window = self._window(record.program_uid)
+        found = recollect(self._store, record, window).found
+        made = encode(found, kept.uid, window, self._store.state_version(), self._clock.now_us())
+        if made is not None:
+            self._write(lambda: self._store.put_snapshots([made]))
+
+
+def sweeps(settings: Settings, store: Store, programs: Programs) -> Sweeper:
+    """A sweeper at work, as the operator has set it."""
+    default = Retention(
+        journal_days=settings.retention_journal_days,
+        journal_turns=settings.retention_journal_turns,
+        failed_days=settings.retention_failed_days,
+    )
+    sweeper = Sweeper(store, window_of(store, programs), SystemClock(), default, settings.retention_every_s)
+    sweeper.start()
+    return sweeper

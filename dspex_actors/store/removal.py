@@ -1,0 +1,70 @@
+"""The steps of retention in SQL: each method is one transaction, and short."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dspex_actors.clock import Clock
+from dspex_actors.resources.journal import Entry, FailedTurn
+from dspex_actors.resources.retention import Retention
+from dspex_actors.store import retention
+from dspex_actors.store.database import Database
+from dspex_actors.store.port import Kept
+
+
+class SqlRemoval:
+    """`Removal` over a database."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def tenants(self, default: Retention) -> dict[str, Retention]:
+        """Those whose past is removed some day, each with what holds for it."""
+        with self._database.read() as connection:
+            return retention.tenants(connection, default)
+
+    def sessions(self, tenant: str, after: str, limit: int) -> Sequence[Kept]:
+        """The tenant's next sessions, by uid."""
+        with self._database.read() as connection:
+            return retention.page(connection, tenant, after, limit)
+
+    def bound(self, kept: Kept, turns: int | None, before_us: int | None) -> tuple[int, int]:
+        """The last entry and the last turn to be removed."""
+        with self._database.read() as connection:
+            return retention.bound(connection, kept, turns, before_us)
+
+    def remove(self, uid: str, seq: int, turns: int) -> None:
+        """From now on entries up to `seq`, and turns up to `turns`, are removed."""
+        with self._database.write() as connection:
+            retention.remove(connection, uid, seq, turns)
+
+    def unswept(self, after: str, limit: int) -> Sequence[Kept]:
+        """Sessions with removed entries that still say something, by uid."""
+        with self._database.read() as connection:
+            return retention.unswept(connection, after, limit)
+
+    def leftovers(self, uid: str, below: int, limit: int) -> Sequence[Entry]:
+        """Entries before one that still say something, newest first."""
+        with self._database.read() as connection:
+            return retention.leftovers(connection, uid, below, limit)
+
+    def wipe(self, uid: str, left: dict[int, bytes]) -> None:
+        """Leave of entries, by number, no more than that."""
+        with self._database.write() as connection:
+            retention.wipe(connection, uid, left)
+
+    def swept(self, uid: str, seq: int) -> None:
+        """Entries up to `seq` are wiped out; snapshots that end before it are removed."""
+        with self._database.write() as connection:
+            retention.swept(connection, uid, seq)
+
+    def old_failures(self, uid: str, before_us: int, after: FailedTurn | None, limit: int) -> Sequence[FailedTurn]:
+        """Failed attempts older than that, oldest first, and after one of them."""
+        with self._database.read() as connection:
+            return retention.old_failures(connection, uid, before_us, after, limit)
+
+    def remove_failures(self, failed: Sequence[FailedTurn]) -> None:
+        """Delete attempts, as far as they may be."""
+        with self._database.write() as connection:
+            retention.remove_failures(connection, failed, self._clock.now_us())
