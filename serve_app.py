@@ -17,7 +17,7 @@ from dspex_actors.config import Settings
 from dspex_actors.home import Home
 from dspex_actors.sessions.keep import keep_what_is_here
 from dspex_actors.sessions.ray_operations import RayOperations
-from dspex_actors.sessions.ray_placement import follow_table, placement_handle
+from dspex_actors.sessions.ray_seek import follow_table, placement_handle
 from dspex_actors.sessions.router import Router
 from dspex_actors.sessions.runtime import SessionRuntime
 from dspex_actors.sessions.tree import ensure_tree
@@ -88,9 +88,13 @@ def start_tree(settings: Settings) -> None:
 
 def drain(settings: Settings, timeout_s: float) -> None:
     """Refuse new turns and wait for those that run, at most `timeout_s` seconds."""
-    import ray
+    asyncio.run(_drain(timeout_s))
 
-    ray.get(placement_handle().drain.remote(timeout_s), timeout=timeout_s + 1)
+
+async def _drain(timeout_s: float) -> None:
+    placement = await placement_handle()
+    async with asyncio.timeout(timeout_s + 1):
+        await placement.drain.remote(timeout_s)
 
 
 def stop_tree(settings: Settings) -> None:

@@ -131,6 +131,11 @@ class NodeWatch:
         """The nodes on which nothing should be started, zombies too."""
         return frozenset(id_ for id_, node in self._nodes.items() if node.detector.verdict in ("lost", "zombie"))
 
+    @property
+    def heard(self) -> frozenset[str]:
+        """The nodes that are heard."""
+        return frozenset(id_ for id_, node in self._nodes.items() if node.detector.verdict == "alive")
+
     def readmit(self, node_id: str) -> None:
         """Its stale children are no more."""
         if node_id in self._nodes:

@@ -179,7 +179,7 @@ def _tree_node() -> Schema:
         last_exit=_NULLABLE,
         uptime_s={"type": ["number", "null"]},
         queue={"type": ["integer", "null"]},
-        kind={"enum": ["supervisor", "placement", "host", "standby", "probation", "job"]},
+        kind={"enum": ["supervisor", "placement", "placement-standby", "host", "standby", "probation", "job"]},
         status={"enum": ["starting", "ready", "draining", "suspect", "dead"]},
         children={"type": "array", "items": ref("TreeNode")},
         shards=_COUNT,

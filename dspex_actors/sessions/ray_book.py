@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import ray
@@ -18,6 +19,21 @@ from dspex_actors.store.port import Lease, Store
 log = logging.getLogger(__name__)
 
 RETRY_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Roll:
+    """What a placement has to know to go on where another one has ended; the leases are in the store.
+
+    Attributes:
+        version: That of the table then.
+        node: Where the placement runs whose roll this is.
+        hosts: The living ones as they would say of themselves, and their actors.
+    """
+
+    version: int
+    node: str
+    hosts: tuple[tuple[HostInfo, Any], ...]
 
 
 class Book:

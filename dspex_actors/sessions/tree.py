@@ -6,11 +6,13 @@ from typing import Any
 
 from dspex_actors.config import Settings
 from dspex_actors.sessions.ray_host import HostActor
-from dspex_actors.sessions.ray_placement import NAMESPACE, PlacementActor, placement_handle
+from dspex_actors.sessions.ray_placement import PlacementActor
+from dspex_actors.sessions.ray_seek import NAMESPACE, placement_handle
 from dspex_actors.sessions.restarts import RESTART_PAUSE, hosts_supervisor
 from supervisors import AlreadyStarted, ChildSpec, Heartbeat, Supervisor
 
 ROOT = "root"
+PLACEMENTS = ("placement", "placement-2")
 HOST_CPUS = 0.5
 """What a host asks of Ray: enough for the cluster autoscaler to see it."""
 HEARTBEAT = Heartbeat()
@@ -20,7 +22,12 @@ Json = dict[str, Any]
 
 
 def children(settings: Settings) -> tuple[ChildSpec, ...]:
-    """Placement, and the supervisor of the hosts. Hosts and standbys are alike; placement decides who owns units."""
+    """Placement, another one that stands by for it on a cluster, and the supervisor of the hosts.
+
+    The placements are alike, and settle among themselves which one leads. Hosts and standbys are alike too; placement
+    decides who owns units. A store that is a file serves one node, where starting placement again takes no longer than
+    another one would need to notice.
+    """
     plain = settings.plain()
     slots = tuple(
         ChildSpec(
@@ -36,18 +43,22 @@ def children(settings: Settings) -> tuple[ChildSpec, ...]:
         )
         for number in range(1, settings.hosts + settings.standby + 1)
     )
-    placement = ChildSpec(
-        "placement",
-        start=PlacementActor,
-        args=(plain,),
-        name="placement",
-        kind="placement",
-        pass_name=True,
-        options={"num_cpus": 0},
-        heartbeat=HEARTBEAT,
+    placements = tuple(
+        ChildSpec(
+            id_,
+            start=PlacementActor,
+            args=(plain,),
+            name="placement",
+            kind="placement",
+            pass_name=True,
+            options={"num_cpus": 0},
+            anti_affinity=True,
+            heartbeat=HEARTBEAT,
+        )
+        for id_ in (PLACEMENTS if settings.database_url.startswith("postgresql") else PLACEMENTS[:1])
     )
     hosts = ChildSpec("hosts", start=hosts_supervisor(slots), heartbeat=HEARTBEAT)
-    return placement, hosts
+    return *placements, hosts
 
 
 async def ensure_tree(settings: Settings) -> None:
@@ -66,7 +77,7 @@ async def show_tree() -> Json:
     root = await Supervisor.find(ROOT, NAMESPACE)
     tree: Json = dict(await root.tree(timeout_s=2.0))
     try:
-        loads: dict[str, Json] = await placement_handle().loads.remote()
+        loads: dict[str, Json] = await (await placement_handle()).loads.remote()
     except Exception:  # placement restarts: the tree itself is still worth showing
         loads = {}
     return with_loads(tree, loads)
@@ -80,8 +91,10 @@ async def stop_tree() -> None:
 
 def with_loads(node: Json, loads: dict[str, Json]) -> Json:
     """The tree, each host with its load. One that placement does not know yet is `starting`, whatever its process does;
-    one that has no shard and no session is a `standby`."""
+    one that has no shard and no session is a `standby`, and a placement that does not lead a `placement-standby`."""
     shown = {**node, "children": [with_loads(child, loads) for child in node["children"]]}
+    if node["kind"] == "placement" and loads and node["name"] not in loads:
+        return {**shown, "kind": "placement-standby"}
     if node["kind"] != "host":
         return shown
     load = loads.get(str(node["name"]))

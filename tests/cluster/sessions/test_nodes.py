@@ -22,7 +22,7 @@ from dspex_actors.ids import body_hash
 from dspex_actors.resources.program import ProgramSpec
 from dspex_actors.resources.session import SessionRecord, SessionSpec
 from dspex_actors.resources.turn import TurnRequest
-from dspex_actors.sessions.ray_placement import follow_table
+from dspex_actors.sessions.ray_seek import follow_table
 from dspex_actors.sessions.router import Router
 from dspex_actors.sessions.tree import ensure_tree, stop_tree
 from dspex_actors.store.opening import open_store
