@@ -67,14 +67,14 @@ Json = dict[str, Any]
 class FaultyNodes:
     """A cluster whose control store keeps what it knows in files; the first node is the head."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
         port = _free_port()
         self._cluster = Cluster(
             initialize_head=True, head_node_args=NODE | {"include_dashboard": False, "gcs_server_port": port}
         )
         self.address: str = self._cluster.address
-        self._head = self._cluster.head_node
-        self.head: str = self._head.node_id
+        head: Any = self._cluster.head_node  # annotated as None
+        self._head, self.head = head, str(head.node_id)
         for _ in range(NODES - 1):
             self.add()
 
@@ -125,7 +125,7 @@ def faulty_nodes() -> Iterator[FaultyNodes]:
     (folder / "ray").mkdir()
     keeps = {"RAY_gcs_storage": "rocksdb", "RAY_gcs_storage_path": str(folder / "gcs")}
     with patch.dict(os.environ, QUIETER | keeps | {"RAY_TMPDIR": str(folder)}):
-        nodes = FaultyNodes(folder)
+        nodes = FaultyNodes()
         try:
             ray.init(address=nodes.address, log_to_driver=False)
             yield nodes
