@@ -18,7 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import machine, report
-from benchmarks.node_faults import FaultyNodes, Figures, Stage, faulty_nodes, stage
+from benchmarks.node_faults import FaultyNodes, Stage, faulty_nodes, stage
+from benchmarks.node_figures import Figures
 
 AWAY_S = 5.0
 FAULTS = ("node-killed", "node-frozen", "placement-node-killed", "placement-node-frozen", "control-store-killed")

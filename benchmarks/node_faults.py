@@ -11,12 +11,10 @@ import contextlib
 import os
 import shutil
 import socket
-import statistics
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -27,7 +25,7 @@ import psycopg
 import ray
 from ray.cluster_utils import Cluster
 
-from benchmarks.latency import percentile
+from benchmarks.node_figures import Asked, Figures, figures
 from dspex_actors.config import Settings
 from dspex_actors.errors import DspexError
 from dspex_actors.ids import body_hash
@@ -140,45 +138,6 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A turn as its client saw it: when it was due and answered, on which node its session was when it was due."""
-
-    session: str
-    key: str
-    due: float
-    done: float
-    node: str | None
-    error: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """What clients felt of a fault, in ms; `added` is over the fault-free median.
-
-    Attributes:
-        noticed_ms: Until routers knew that the lost hosts are.
-        affected: Turns of the lost node's sessions that were under way or due until then.
-        added_p50_ms: Of these.
-        added_p99_ms: Of these.
-        added_max_ms: Of these.
-        others_max_ms: The worst of all other turns from the fault until the load ended.
-        errors: Turns that failed, of all.
-    """
-
-    noticed_ms: float
-    affected: int
-    added_p50_ms: float
-    added_p99_ms: float
-    added_max_ms: float
-    others_max_ms: float
-    errors: int
-
-    def as_json(self) -> dict[str, float]:
-        """For a report."""
-        return {name: round(value, 1) for name, value in asdict(self).items()}
 
 
 class Stage:
@@ -310,24 +269,6 @@ class Stage:
             if recorded.get(session, []) != [(f"t{number}", number) for number in told]:
                 wrong.append(f"{session}: {len(told)} acknowledged, {len(recorded.get(session, []))} recorded")
         return wrong
-
-
-def figures(asked: list[Asked], node: str | None, began: float, noticed: float) -> Figures:
-    """What the turns felt of a fault that began then and was noticed then."""
-    usual = statistics.median(turn.done - turn.due for turn in asked if turn.done < began)
-    added = {turn: turn.done - turn.due - usual for turn in asked if turn.done > began}
-    affected = [late for turn, late in added.items() if turn.node == node and turn.due <= noticed]
-    others = [late for turn, late in added.items() if turn.node != node or turn.due > noticed]
-    worst = sorted(affected) or [0.0]
-    return Figures(
-        noticed_ms=(noticed - began) * 1000,
-        affected=len(affected),
-        added_p50_ms=percentile(worst, 0.5) * 1000,
-        added_p99_ms=percentile(worst, 0.99) * 1000,
-        added_max_ms=worst[-1] * 1000,
-        others_max_ms=max(others, default=0.0) * 1000,
-        errors=sum(turn.error is not None for turn in asked),
-    )
 
 
 @asynccontextmanager

@@ -17,7 +17,8 @@ from typing import Any
 import psutil
 import pytest
 
-from benchmarks.node_faults import FaultyNodes, Figures, Stage, faulty_nodes, stage
+from benchmarks.node_faults import FaultyNodes, Stage, faulty_nodes, stage
+from benchmarks.node_figures import Figures
 from tests.support.postgres import postgres_server
 
 FROZEN_S = 5.0
