@@ -59,7 +59,7 @@ class Book:
         self.probation: dict[str, str] = {}
         self.units = Units(store.leases())
         self.draining = False
-        self.table = Table(term << 32, {}, {})
+        self.table = Table(0, {}, {})  # older than any: an empty one would take all their hosts from routers
         self.news = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -110,7 +110,7 @@ class Book:
         hosts = {name: info.address for name, info in self.alive.items()}
         nodes = {name: info.node for name, info in self.alive.items()}
         units = {lease.unit: (lease.host, lease.epoch) for lease in self.units.all if lease.host in self.alive}
-        self.table = Table(self.table.version + 1, hosts, units, self.draining, nodes)
+        self.table = Table(max(self.table.version, self.term << 32) + 1, hosts, units, self.draining, nodes)
         self.news.set()
         self.news = asyncio.Event()
 

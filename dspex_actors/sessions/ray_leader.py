@@ -186,7 +186,8 @@ class Leader:
             self._gathered = self._gathered or len(self._book.alive) >= self._settings.hosts
             if self._gathered and not self._book.draining:
                 await self._raise_state_version(await self._move())
-            self._book.publish()
+            if self._gathered:  # or routers would leave hosts that are about to attach again
+                self._book.publish()
 
     async def _move(self) -> set[str]:
         """Give lost hosts' units away, and begin what else is planned; gives the hosts that are hidden."""
