@@ -37,7 +37,7 @@ from dspex_actors.sessions.ray_seek import NAMESPACE, follow_table
 from dspex_actors.sessions.router import Router
 from dspex_actors.sessions.tree import ROOT, children, show_tree, stop_tree
 from dspex_actors.store.opening import open_store
-from supervisors import Supervisor
+from supervisors import Supervisor, SupervisorError
 
 NODES = 3
 NODE: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 80_000_000}
@@ -190,8 +190,12 @@ class Stage:
                 await asyncio.sleep(0.1)
 
     async def placements(self) -> tuple[Json | None, Json | None]:
-        """The one that leads, and the one that stands by."""
-        found = {node["kind"]: node for node in (await show_tree())["children"] if node["status"] == "ready"}
+        """The one that leads, and the one that stands by; neither is known while root is on its way back."""
+        try:
+            tree = await show_tree()
+        except SupervisorError:
+            return None, None
+        found = {node["kind"]: node for node in tree["children"] if node["status"] == "ready"}
         return found.get("placement"), found.get("placement-standby")
 
     def serving(self) -> list[str]:
