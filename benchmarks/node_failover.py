@@ -34,7 +34,7 @@ async def victim(on: Stage, nodes: FaultyNodes, *, placement: bool) -> str:
         leader = await on.wait_whole()
     if placement:
         return str(leader["node"])
-    return next(node for node in on.serving() if node not in (nodes.head, leader["node"]))
+    return on.victim(leader["node"])
 
 
 async def measure(kind: str, on: Stage, nodes: FaultyNodes) -> Figures:

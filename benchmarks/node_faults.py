@@ -202,6 +202,10 @@ class Stage:
         """The nodes where sessions of the load are served."""
         return sorted({place.node for place in map(self.router.place, self.records) if place.node is not None})
 
+    def victim(self, placement: str) -> str:
+        """One of these which is not the head, and not that of placement where there is another."""
+        return min((node for node in self.serving() if node != self.nodes.head), key=lambda node: node == placement)
+
     async def a_host(self) -> Json:
         """A host that has shards."""
         hosts = next(node for node in (await show_tree())["children"] if node["id"] == "hosts")

@@ -51,9 +51,9 @@ class Scene:
         self.runner.run(self.stage.wait_whole())
 
     def serving(self) -> str:
-        """A node with sessions, without placement, which is not the head."""
+        """A node with sessions which is not the head, without placement if there is one."""
         placement = self.runner.run(self.stage.wait_whole())["node"]
-        return next(node for node in self.stage.serving() if node not in (self.nodes.head, placement))
+        return self.stage.victim(placement)
 
 
 @pytest.fixture(scope="module")
