@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from dspex_actors.config import Settings
@@ -81,6 +82,13 @@ async def show_tree() -> Json:
     except Exception:  # placement restarts: the tree itself is still worth showing
         loads = {}
     return with_loads(tree, loads)
+
+
+async def drain_hosts(timeout_s: float) -> None:
+    """Let hosts refuse new turns, and wait for those that run, at most so long. Raises LookupError and TimeoutError."""
+    placement = await placement_handle()
+    async with asyncio.timeout(timeout_s + 1):
+        await placement.drain.remote(timeout_s)
 
 
 async def stop_tree() -> None:
