@@ -17,11 +17,11 @@ from dspex_actors.config import Settings
 from dspex_actors.sessions.keep import keep_what_is_here
 from dspex_actors.sessions.ray_nodes import node_id, ray_options, refuse_elsewhere
 from dspex_actors.sessions.ray_operations import RayOperations
-from dspex_actors.sessions.ray_placement import follow_table, placement_handle
+from dspex_actors.sessions.ray_seek import follow_table
 from dspex_actors.sessions.router import Router
 from dspex_actors.sessions.runtime import SessionRuntime
 from dspex_actors.sessions.sweeper import sweeps
-from dspex_actors.sessions.tree import ensure_tree
+from dspex_actors.sessions.tree import drain_hosts, ensure_tree
 from dspex_actors.sessions.tree import stop_tree as _stop_tree
 from dspex_actors.store.opening import open_store
 
@@ -90,9 +90,7 @@ def start_tree(settings: Settings) -> None:
 
 def drain(settings: Settings, timeout_s: float) -> None:
     """Refuse new turns and wait for those that run, at most `timeout_s` seconds."""
-    import ray
-
-    ray.get(placement_handle().drain.remote(timeout_s), timeout=timeout_s + 1)
+    asyncio.run(drain_hosts(timeout_s))
 
 
 def stop_tree(settings: Settings) -> None:

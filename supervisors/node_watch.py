@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
@@ -80,7 +80,6 @@ class NodeWatch:
         self._lost, self._back, self._draining = lost, back, draining
         self._options = options or NodeBeat()
         self._bury_lost = bury
-        self._claims: Mapping[str, Claim] = {}
         self._claim: Claim | None = None
         self._nodes: dict[str, _Node] = {}
         self._drained: set[str] = set()
@@ -131,6 +130,11 @@ class NodeWatch:
         """The nodes on which nothing should be started, zombies too."""
         return frozenset(id_ for id_, node in self._nodes.items() if node.detector.verdict in ("lost", "zombie"))
 
+    @property
+    def heard(self) -> frozenset[str]:
+        """The nodes that are heard."""
+        return frozenset(id_ for id_, node in self._nodes.items() if node.detector.verdict == "alive")
+
     def readmit(self, node_id: str) -> None:
         """Its stale children are no more."""
         if node_id in self._nodes:
@@ -164,14 +168,9 @@ class NodeWatch:
             self._spawn(self._watch(node, node.agent, key))
         return key
 
-    def sweep(self, claims: Mapping[str, Claim], otherwise: Claim) -> None:
-        """Let each other node kill what earlier lives of a supervisor have left there, when it is heard.
-
-        Args:
-            claims: By node, what is not to be killed there.
-            otherwise: For nodes that are not there.
-        """
-        self._claims, self._claim = claims, otherwise
+    def sweep(self, claim: Claim) -> None:
+        """Let each other node kill what earlier lives of a supervisor have left there, when it is heard."""
+        self._claim = claim
         for node in self._nodes.values():
             if node.agent is not None and node.detector.verdict == "alive":
                 self._spawn(self._sweep(node, node.agent))
@@ -347,10 +346,9 @@ class NodeWatch:
                 log.warning("a child on node %s is not watched: %s", node.id, problem)
 
     async def _sweep(self, node: _Node, agent: Agent) -> None:
-        claim = self._claims.get(node.id, self._claim)
-        if claim is not None:
+        if self._claim is not None:
             try:
-                await agent.sweep(claim)
+                await agent.sweep(self._claim)
             except ConnectionError as error:
                 log.warning("node %s is not swept: %s", node.id, error)
 

@@ -290,6 +290,6 @@ async def start(
 async def find(name: str, namespace: str) -> RayLink:
     """A running supervisor by its registered name. See `Supervisor.find`."""
     try:
-        return RayLink(name, namespace, ray.get_actor(name, namespace=namespace))
+        return RayLink(name, namespace, await asyncio.to_thread(ray.get_actor, name, namespace))
     except ValueError:
         raise SupervisorDown(name, f"none is registered in namespace {namespace!r}") from None

@@ -7,7 +7,6 @@ import contextlib
 import hashlib
 import logging
 import time
-from collections import defaultdict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -140,13 +139,11 @@ class Vitals:
     async def _sweep(self, adopted: tuple[ChildActor, ...]) -> None:
         """End what earlier lives have left, on every node; what was adopted stays."""
         await self._backend.check()
-        pids: dict[str, set[int]] = defaultdict(set)
-        for child in adopted:
-            pids[child.node].add(child.process.pid)
-        claims = {node: Claim(self._mark, frozenset(numbers)) for node, numbers in pids.items()}
-        self._nodes.sweep(claims, Claim(self._mark))
+        # Several nodes may be on one machine: to each one the children of all others are adopted too.
+        claim = Claim(self._mark, frozenset(child.process.pid for child in adopted))
+        self._nodes.sweep(claim)
         try:
-            killed = await asyncio.to_thread(sweep_claimed, claims.get(self._here, Claim(self._mark)))
+            killed = await asyncio.to_thread(sweep_claimed, claim)
         except (OSError, TimeoutError):
             log.exception("what former lives of %s have left is still there", self._owner)
             return

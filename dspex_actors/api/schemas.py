@@ -192,6 +192,9 @@ def _turn() -> Schema:
     )
 
 
+_KINDS = ("supervisor", "placement", "placement-standby", "host", "standby", "probation", "dedicated", "job")
+
+
 def _tree_node() -> Schema:
     return _record(
         "id kind status children",
@@ -202,7 +205,7 @@ def _tree_node() -> Schema:
         last_exit=_NULLABLE,
         uptime_s={"type": ["number", "null"]},
         queue={"type": ["integer", "null"]},
-        kind={"enum": ["supervisor", "placement", "host", "standby", "probation", "dedicated", "job"]},
+        kind={"enum": [*_KINDS]},
         status={"enum": ["starting", "ready", "draining", "suspect", "dead"]},
         children={"type": "array", "items": ref("TreeNode")},
         shards=_COUNT,

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import ray
@@ -18,6 +19,21 @@ from dspex_actors.store.port import Lease, Store
 log = logging.getLogger(__name__)
 
 RETRY_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Roll:
+    """What a placement has to know to go on where another one has ended; the leases are in the store.
+
+    Attributes:
+        version: That of the table then.
+        node: Where the placement runs whose roll this is.
+        hosts: The living ones as they would say of themselves, and their actors.
+    """
+
+    version: int
+    node: str
+    hosts: tuple[tuple[HostInfo, Any], ...]
 
 
 class Book:
@@ -45,7 +61,7 @@ class Book:
         self.dedicated: dict[str, str] = {}
         self.units = Units(store.leases())
         self.draining = False
-        self.table = Table(term << 32, {}, {})
+        self.table = Table(0, {}, {})  # older than any: an empty one would take all their hosts from routers
         self.news = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -98,7 +114,8 @@ class Book:
         nodes = {name: info.node for name, info in self.alive.items()}
         units = {lease.unit: (lease.host, lease.epoch) for lease in self.units.all if lease.host in self.alive}
         remotes = {name: info.remote for name, info in self.alive.items() if info.remote is not None}
-        self.table = Table(self.table.version + 1, hosts, units, self.draining, nodes, remotes)
+        version = max(self.table.version, self.term << 32) + 1
+        self.table = Table(version, hosts, units, self.draining, nodes, remotes)
         self.news.set()
         self.news = asyncio.Event()
 

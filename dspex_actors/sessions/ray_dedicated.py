@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import ray
@@ -49,14 +49,18 @@ class Dedications:
         moves: Moves sessions.
         settings: How many hosts there shall be, and how many sessions may have their own.
         is_hidden: Whether a host may be alive although it is not attached.
+        guests: The dedicated sessions, with their leases.
     """
 
-    def __init__(self, book: Book, moves: Moves, settings: Settings, is_hidden: Callable[[str], bool]) -> None:
+    def __init__(
+        self, book: Book, moves: Moves, settings: Settings, is_hidden: Callable[[str], Awaitable[bool]],
+        guests: Sequence[tuple[Guest, Lease]],
+    ) -> None:  # fmt: skip
         self._book, self._moves, self._is_hidden = book, moves, is_hidden
         self._limit = settings.dedicated_limit
         self._slots = Slots(settings)
         self._guests = Guests(book.units, settings.dedicated_limit)
-        self._guests.refresh(book.store.dedicated())
+        self._guests.refresh(guests)
         self._housing: dict[str, asyncio.Task[None]] = {}
         self._faults: dict[str, str] = {}
         self._reading, self._line = asyncio.Lock(), asyncio.Lock()
@@ -64,7 +68,7 @@ class Dedications:
 
     # What is asked of placement --------------------------------------------------------------------------------
     async def house(self, uid: str, patience_s: float) -> None:
-        """See `PlacementActor.house`."""
+        """See `Leader.house`."""
         await self._read()
         if uid not in self._guests:
             raise NotFound("The session was deleted.")
@@ -74,18 +78,18 @@ class Dedications:
                 "DSPEX_DEDICATED_LIMIT.",
                 retry_after_s=5,
             )
-        self.rehouse()
+        await self.rehouse()
         if (task := self._housing.get(uid)) is not None and not (await asyncio.wait([task], timeout=patience_s))[0]:
             none = "No standby became free in time to be the session's own host. Try again, or raise DSPEX_STANDBY."
             raise NoCapacity(self._faults.get(uid) or none, retry_after_s=2)
 
     async def vacate(self) -> None:
-        """See `PlacementActor.vacate`."""
+        """See `Leader.vacate`."""
         await self._read()
         self._news.set()
 
     async def migrate(self, uid: str, shard: int, host: str | None, patience_s: float) -> Migrated:
-        """See `PlacementActor.migrate`; a dedicated session goes to a standby, and no other goes where it is."""
+        """See `Leader.migrate`; a dedicated session goes to a standby, and no other goes where it is."""
         if (guest := self._guests.get(uid)) is None:
             if host in self._book.dedicated:
                 raise NoCapacity(f"Host {host} is there for one dedicated session alone. Name another host, or none.")
@@ -118,13 +122,13 @@ class Dedications:
         self._book.dedicated[name] = uid
         self._news.set()
 
-    def rehouse(self) -> None:
+    async def rehouse(self) -> None:
         """Begin to move those that need a host: their own was lost or leaves, or they never had one."""
         book = self._book
         if book.draining:
             return
         away = book.units.owners - book.alive.keys() - {NOBODY}
-        hidden = {name for name in away if self._is_hidden(name)}
+        hidden = {name for name in away if await self._is_hidden(name)}
         for uid in self._guests.homeless(book.dedicated, book.alive.keys() - book.leaving, hidden):
             if uid not in self._housing:
                 self._housing[uid] = book.spawn(self._house(uid))
@@ -138,7 +142,7 @@ class Dedications:
                 await asyncio.sleep(PAUSE_S)
             try:
                 await self._read()
-                self.rehouse()
+                await self.rehouse()
                 await self._tidy()
                 await self._fit()
             except (SupervisorError, StoreUnavailable, ray.exceptions.RayError) as error:

@@ -31,7 +31,7 @@ from dspex_actors.sessions.limits import limits_of
 from dspex_actors.sessions.load import Load
 from dspex_actors.sessions.placement import HostInfo, lifeline_of
 from dspex_actors.sessions.ray_nodes import node_id, refuse_elsewhere, stream_ip
-from dspex_actors.sessions.ray_placement import placement_handle
+from dspex_actors.sessions.ray_seek import placement_handle
 from dspex_actors.sessions.server import HostServer
 from dspex_actors.sessions.tls import TlsAddress
 from dspex_actors.store.port import Lease
@@ -74,6 +74,7 @@ class HostActor:
         self._seeking: set[asyncio.Task[None]] = set()
         self._stopping = threading.Event()
         self._parked: Any = None
+        self._me = ray.get_runtime_context().current_actor
         threading.Thread(target=self._serve, name="io", daemon=True).start()
         threading.Thread(target=self._begin, name="begin", daemon=True).start()
 
@@ -194,7 +195,7 @@ class HostActor:
     async def _seek_probation(self, uid: str, shard: int) -> None:
         while self._serving.suspects.is_held(uid):
             try:
-                await placement_handle().put_on_probation.remote(uid, shard, PROBATION_S)
+                await (await placement_handle()).put_on_probation.remote(uid, shard, PROBATION_S)
             except (ray.exceptions.RayError, LookupError) as error:
                 log.info("session %s still waits for a host of its own: %s", uid, type(error).__name__)
             await asyncio.sleep(RETRY_S)
@@ -261,17 +262,17 @@ class HostActor:
             await asyncio.sleep(WEAR_S)
             if (reason := self._serving.wear.reason()) is not None:
                 try:
-                    await placement_handle().recycle.remote(self._name, reason)
+                    await (await placement_handle()).recycle.remote(self._name, reason)
                 except (ray.exceptions.RayError, LookupError) as error:
                     log.info("host %s is worn out (%s) and stays for now: %s", self._name, reason, type(error).__name__)
 
     async def _stay_attached(self) -> None:
         while not self._stopping.is_set():
             try:
-                placement = placement_handle()
-                await placement.attach.remote(self._info)
-                self._parked = placement.park.remote()
-                await self._parked  # ends only when placement does
+                placement = await placement_handle()
+                await placement.attach.remote(self._info, self._me)
+                self._parked = placement.park.remote(self._name)
+                await self._parked  # ends when placement does, or has given this host up
             except (ray.exceptions.RayError, LookupError) as error:
                 log.info("placement is not there: %s", type(error).__name__)
             await asyncio.sleep(RETRY_S)

@@ -20,13 +20,9 @@ from dspex_actors.sessions.planner import HostView
 from dspex_actors.sessions.ray_book import RETRY_S, Book
 from dspex_actors.sessions.units import SESSION, Carry
 from dspex_actors.store.port import Lease
-from supervisors import NodeBeat
-from supervisors.ray_nodes import RayNodes
 
 log = logging.getLogger(__name__)
 
-NODES_S = 0.25
-"""How often to ask the cluster which nodes are draining."""
 STAY_S = 60.0
 """How long a session that leaves with its host may finish a turn before it is asked again."""
 
@@ -104,7 +100,7 @@ class Moves:
 
     # One session -----------------------------------------------------------------------------------------------
     async def migrate(self, uid: str, shard: int, host: str | None, patience_s: float) -> Migrated:
-        """See `PlacementActor.migrate`."""
+        """See `Leader.migrate`."""
         book, source = self._book, ""
         until = time.monotonic() + patience_s
         while True:
@@ -169,7 +165,7 @@ class Moves:
 
     # A whole host ----------------------------------------------------------------------------------------------
     async def drain(self, name: str, timeout_s: float) -> Drained:
-        """See `PlacementActor.drain_host`."""
+        """See `Leader.drain_host`."""
         book = self._book
         if name in book.units.owners and name not in book.alive:
             raise NoCapacity(f"Host {name} is not connected at the moment. Try again.", retry_after_s=1)
@@ -181,7 +177,7 @@ class Moves:
         return Drained(name, units - left, left, name not in book.alive)
 
     def recycle(self, name: str, reason: str) -> None:
-        """See `PlacementActor.recycle`."""
+        """See `Leader.recycle`."""
         book = self._book
         if name not in book.alive or name in book.leaving:
             return
@@ -207,18 +203,6 @@ class Moves:
                 log.info("host %s has given everything away", name)
                 await book.handles[name].retire.remote(book.term)
             await asyncio.sleep(RETRY_S)
-
-    async def follow_nodes(self) -> None:
-        """Hosts on a node that is about to go give all they have away, as soon as the cluster says so."""
-        nodes, book = RayNodes(NodeBeat()), self._book
-        while True:
-            with contextlib.suppress(ConnectionError):
-                draining = await nodes.draining()
-                for name, info in list(book.alive.items()):
-                    if info.node in draining and name not in book.leaving:
-                        log.warning("host %s leaves its node, which is draining", name)
-                        self.begin_drain(name)
-            await asyncio.sleep(NODES_S)
 
 
 def _nowhere() -> NoCapacity:

@@ -11,7 +11,7 @@ from ray.exceptions import RayError
 from dspex_actors.errors import DspexError, NoCapacity
 from dspex_actors.resources.session import SessionRecord
 from dspex_actors.sessions.placement import Drained, Migrated
-from dspex_actors.sessions.ray_placement import placement_handle
+from dspex_actors.sessions.ray_seek import placement_handle
 from dspex_actors.sessions.tree import show_tree
 
 Json = dict[str, Any]
@@ -63,7 +63,7 @@ def _names(node: Json) -> dict[str, str]:
 
 async def _ask(question: Callable[[Any], Any]) -> Any:
     try:
-        return await question(placement_handle())
+        return await question(await placement_handle())
     except (RayError, LookupError) as error:
         cause = getattr(error, "cause", None)  # what placement itself raised, without Ray's traceback
         if isinstance(cause, DspexError):

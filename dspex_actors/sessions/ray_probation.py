@@ -34,7 +34,7 @@ class Probations:
         self._line = asyncio.Lock()
 
     async def put(self, uid: str, shard: int, patience_s: float) -> None:
-        """See `PlacementActor.put_on_probation`."""
+        """See `Leader.put_on_probation`."""
         if uid in self._book.probation.values():
             return
         try:

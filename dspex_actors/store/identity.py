@@ -53,6 +53,15 @@ def take_term(connection: Connection) -> int:
     """The next term."""
     raised = cast(cast(meta.c.value, BigInteger) + 1, String)
     term = connection.scalar(update(meta).where(meta.c.key == "term").values(value=raised).returning(meta.c.value))
+    return _known(term)
+
+
+def term(connection: Connection) -> int:
+    """The latest term."""
+    return _known(connection.scalar(_value("term")))
+
+
+def _known(term: str | None) -> int:
     if term is None:
         raise StoreUnavailable("The store has lost its term (table meta); restore it from a backup.")
     return int(term)

@@ -338,6 +338,10 @@ class Store(Protocol):
         """The next term, for a placement that starts."""
         ...
 
+    def term(self) -> int:
+        """The latest term that was taken."""
+        ...
+
     def seed_leases(self, owners: dict[str, str]) -> None:
         """Insert missing units with epoch 1 and their first host."""
         ...

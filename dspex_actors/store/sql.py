@@ -334,6 +334,11 @@ class SqlStore:
         with self._database.write() as connection:
             return identity.take_term(connection)
 
+    def term(self) -> int:
+        """The latest term that was taken."""
+        with self._database.read() as connection:
+            return identity.term(connection)
+
     def seed_leases(self, owners: dict[str, str]) -> None:
         """Insert missing units with epoch 1 and their first host."""
         with self._database.write() as connection:

@@ -29,7 +29,7 @@ from dspex_actors.resources.program import ProgramSpec
 from dspex_actors.resources.session import SessionRecord, SessionSpec
 from dspex_actors.resources.turn import TurnRequest
 from dspex_actors.sessions.ray_nodes import node_id
-from dspex_actors.sessions.ray_placement import follow_table, placement_handle
+from dspex_actors.sessions.ray_seek import follow_table, placement_handle
 from dspex_actors.sessions.router import Router
 from dspex_actors.sessions.tree import ensure_tree, show_tree, stop_tree
 from dspex_actors.store.opening import open_store
@@ -138,7 +138,7 @@ def leave(node: str) -> None:
 
 async def listening() -> dict[str, list[tuple[Any, ...]]]:
     """Where each host's process, and placement's, listens on TCP."""
-    loads = await placement_handle().loads.remote()
+    loads = await (await placement_handle()).loads.remote()
     pids = {name: load["pid"] for name, load in loads.items()} | {"": await pid_of_placement()}
     return {name: [tuple(each.laddr) for each in psutil.Process(pid).net_connections("tcp") if each.status == "LISTEN"]
             for name, pid in pids.items()}  # fmt: skip

@@ -55,6 +55,12 @@ def test_terms_only_rise(store: Store) -> None:
     assert [store.take_term() for _ in range(12)] == list(range(1, 13))
 
 
+def test_the_latest_term_is_the_one_that_was_taken_last(store: Store) -> None:
+    """Whoever has a lower one is not placement any more."""
+    before = store.term()
+    assert (before, store.take_term(), store.term()) == (0, 1, 1)
+
+
 def test_a_store_has_a_name_and_a_stream_key(store: Store) -> None:
     """A ULID, and 32 bytes."""
     assert (len(store.store_id), len(store.stream_key)) == (26, 32)

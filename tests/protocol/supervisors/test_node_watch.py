@@ -297,15 +297,15 @@ def test_who_is_not_asked_for_hangs_is_watched_for_its_end_alone() -> None:
 
 @pytest.mark.parametrize("heard_before", [True, False])
 def test_each_node_is_swept_when_it_is_heard(heard_before: bool) -> None:
-    """With what was adopted there; by each new agent again, for the one before may not have come to it."""
+    """With what was adopted; by each new agent again, for the one before may not have come to it."""
     mark = Mark("c", "o", 2)
     ours, nobodys = Claim(mark, frozenset({7})), Claim(mark)
 
     async def scene(world: World, watch: NodeWatch) -> None:
-        watch.sweep({"n": ours}, nobodys)
+        watch.sweep(ours)
         world.has_agent = True
         await until(lambda: world.played.claims == [ours])
-        watch.sweep({"another": ours}, nobodys)
+        watch.sweep(nobodys)
         await until(lambda: world.played.claims == [ours, nobodys])
         world.played.hang_up()
         await until(lambda: world.played.claims == [ours, nobodys, nobodys])
