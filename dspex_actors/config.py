@@ -68,12 +68,10 @@ class Settings(BaseSettings):
         default=100, ge=1, description="a session's state is written down after so many entries of its journal"
     )
     snapshot_bytes: int = Field(default=262_144, ge=1024, description="or after so many bytes of them")
-    retention_journal_days: float | None = Field(
+    retention_days: float | None = Field(
         default=None, gt=0, le=36_500, description="days that turns are kept, where a tenant says nothing else"
     )
-    retention_journal_turns: int | None = Field(
-        default=None, ge=1, description="turns of a session that are kept, likewise"
-    )
+    retention_turns: int | None = Field(default=None, ge=1, description="turns of a session that are kept, likewise")
     retention_failed_days: float | None = Field(
         default=None, gt=0, le=36_500, description="days that failed attempts are kept, likewise"
     )

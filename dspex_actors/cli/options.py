@@ -55,10 +55,10 @@ SnapshotEntries = Annotated[int | None, typer.Option(help="A snapshot of a sessi
 SnapshotBytes = Annotated[int | None, typer.Option(help="The same in bytes of entries, whichever comes first.")]
 RetentionDays = Annotated[
     float | None,
-    typer.Option("--retention-journal-days", help="Days that turns are kept, where a tenant says nothing else."),
+    typer.Option("--retention-days", help="Days that turns are kept, where a tenant says nothing else."),
 ]
 RetentionTurns = Annotated[
-    int | None, typer.Option("--retention-journal-turns", help="Turns of a session that are kept, likewise.")
+    int | None, typer.Option("--retention-turns", help="Turns of a session that are kept, likewise.")
 ]
 RetentionFailed = Annotated[
     float | None, typer.Option("--retention-failed-days", help="Days that failed attempts are kept, likewise.")

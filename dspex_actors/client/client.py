@@ -104,9 +104,8 @@ class Sessions:
 
         `on_busy` says what a turn does that finds the session busy: `enqueue` (the default), `reject`, `interrupt`;
         `version_policy` which version it runs: `pin` (the default), `follow`, `follow_when_idle`. `variables` are first
-        values by name, `declare` has declarations of variables that the program does not have.
-        `isolation="dedicated"` gives it a host of its own, with `limits` of that host's `memory_mb` and `cpus`.
-        Raises NotFound, AlreadyExists, InvalidRequest, NoCapacity.
+        values by name, `declare` has declarations of more. `isolation="dedicated"` gives it a host alone, with `limits`
+        of `memory_mb` and `cpus`. Raises NotFound, AlreadyExists, InvalidRequest, NoCapacity.
         """
         given = {"id": id, "lm": lm, "on_busy": on_busy, "version_policy": version_policy, "isolation": isolation}
         more = {"variables": variables, "declare": declare, "limits": limits}

@@ -196,8 +196,8 @@ class Sweeper:
 def sweeps(settings: Settings, store: Store, programs: Programs) -> Sweeper:
     """A sweeper at work, as the operator has set it."""
     default = Retention(
-        journal_days=settings.retention_journal_days,
-        journal_turns=settings.retention_journal_turns,
+        journal_days=settings.retention_days,
+        journal_turns=settings.retention_turns,
         failed_days=settings.retention_failed_days,
     )
     sweeper = Sweeper(store, window_of(store, programs), SystemClock(), default, settings.retention_every_s)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from dspex_actors.resources.journal import Entry
 from dspex_actors.store.driver import run
 
-_ADVANCE = "UPDATE session SET seq = ?, turns = coalesce(?, turns) WHERE uid = ? RETURNING uid, tenant"
+_ADVANCE = "UPDATE session SET seq = ?, turns = coalesce(?, turns) WHERE uid = ? RETURNING uid, tenant, removed_turns"
 
 
 def drop_keys(store: Path) -> None:
@@ -36,7 +36,7 @@ def held(_self: Any, _connection: Connection, entries: Sequence[Entry]) -> set[t
     return {(entry.unit, entry.epoch) for entry in entries}
 
 
-def advance(_self: Any, connection: Connection, entries: Sequence[Entry]) -> dict[str, str]:
+def advance(_self: Any, connection: Connection, entries: Sequence[Entry]) -> dict[str, tuple[str, int]]:
     """Whatever the session's number and unit are."""
     moved = [run(connection, _ADVANCE, (entry.seq, entry.turn, entry.uid)) for entry in entries]
-    return {uid: tenant for rows in moved for uid, tenant in rows}
+    return {uid: (tenant, removed) for rows in moved for uid, tenant, removed in rows}
