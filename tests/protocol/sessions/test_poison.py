@@ -215,7 +215,7 @@ def test_a_suspect_without_a_host_of_its_own_says_so_when_its_time_is_up() -> No
 
     async def scenario() -> None:
         async with suspicious("a", "b", "c", "d") as (wired, alice):
-            turn = asyncio.ensure_future(wired.code(alice, "t1", timeout_s=1.0, **POISON))
+            turn = asyncio.ensure_future(wired.code(alice, "t1", timeout_s=2.5, **POISON))
             await lose_two(wired, alice)
             assert await turn == "no_capacity"
             assert wired.nodes["c"].program.calls == []
