@@ -67,7 +67,7 @@ class Book:
 
     def hosts(self) -> list[HostView]:
         """The hosts as the planner sees them."""
-        apart = self.probation.keys() | self.dedicated.keys()
+        apart = self.probation.keys() | self.dedicated.keys() | self.units.alone
         return [
             HostView(name, info.node, draining=name in self.leaving, dedicated=name in apart)
             for name, info in self.alive.items()

@@ -91,8 +91,6 @@ class Dedications:
     async def migrate(self, uid: str, shard: int, host: str | None, patience_s: float) -> Migrated:
         """See `Leader.migrate`; a dedicated session goes to a standby, and no other goes where it is."""
         if (guest := self._guests.get(uid)) is None:
-            if host in self._book.dedicated:
-                raise NoCapacity(f"Host {host} is there for one dedicated session alone. Name another host, or none.")
             return await self._moves.migrate(uid, shard, host, patience_s)
         if uid in self._housing:
             raise NoCapacity("The session is on its way to another host already. Try again.", retry_after_s=1)

@@ -110,15 +110,18 @@ class Moves:
                 continue
             source = source or lease.host
             target = choose(host, lease.host, [self._weighed(view) for view in book.hosts()])
+            if target in book.dedicated or target in book.units.alone:
+                raise NoCapacity(f"Host {target} is there for one dedicated session alone. Name another host, or none.")
             home = book.units.home(shard) == target
             try:
-                gone = await self._let_go(uid, lease, None if home else target, until - time.monotonic())
+                with book.units.expecting(target):  # or it may be dedicated to somebody before the turn has ended
+                    gone = await self._let_go(uid, lease, None if home else target, until - time.monotonic())
+                    pause_s = await self._arrived(uid, gone)
             except (ray.exceptions.RayError, Moved, KeyError) as error:
                 if isinstance(error, SessionBusy):
                     raise
                 await self._lost_track(until)
                 continue
-            pause_s = await self._arrived(uid, gone)
             if (home if gone.lease is None else gone.lease.host == target) and target in book.alive:
                 return Migrated(source, target, round(pause_s * 1000, 3))
             await asyncio.to_thread(book.store.load_session, uid)  # it may have been deleted
