@@ -119,6 +119,15 @@ class Book:
         self.news.set()
         self.news = asyncio.Event()
 
+    def stays(self, name: str) -> bool:
+        """Whether a host lives, and is not about to leave."""
+        return name in self.alive and name not in self.leaving
+
+    def tell_again(self) -> None:
+        """Publish, unless nothing was published yet: hosts that are about to attach again would be missing."""
+        if self.table.version:
+            self.publish()
+
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Do this beside everything else."""
         task = asyncio.get_running_loop().create_task(work)

@@ -191,8 +191,9 @@ class Moves:
         self.begin_drain(name)
 
     def begin_drain(self, name: str) -> asyncio.Task[None]:
-        """Let a host give away all it has, then end."""
-        self._book.leaving.add(name)
+        """Let a host give away all it has, then end. Nothing is done if it is dead."""
+        if name in self._book.alive:  # else nobody would ever take it off the list
+            self._book.leaving.add(name)
         return self._book.spawn(self._retire(name))
 
     async def _retire(self, name: str) -> None:

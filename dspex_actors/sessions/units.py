@@ -134,6 +134,10 @@ class Units:
         """Whether units are on their way to a host."""
         return host in self._moving.values() or self._expecting[host] > 0
 
+    def is_in_use(self, host: str) -> bool:
+        """Whether a host has anything, or is about to."""
+        return self.is_expected(host) or any(lease.host == host for lease in self.all)
+
     @contextlib.contextmanager
     def expecting(self, host: str) -> Iterator[None]:
         """Meanwhile something is on its way to that host: it is nobody's standby."""
@@ -185,16 +189,12 @@ class Units:
         """Sessions that share the host of a dedicated one, and a host of shards: there they are on the way home."""
         names = {view.name for view in hosts}
         there = [lease for lease in self.all if lease.host in names and lease.unit.startswith(SESSION)]
-        away = min({host for unit, host in owners.items() if not unit.startswith(SESSION)} - names, default=None)
-        for lease in there if away else ():
+        away = sorted({host for unit, host in owners.items() if not unit.startswith(SESSION)} - names)[:1]
+        for lease in there:
             if lease.unit in owners and lease.unit not in self._moving:
-                yield lease, away
+                yield from ((lease, target) for target in away)
 
 
 def idle_hosts(hosts: Sequence[HostView], units: Units) -> list[str]:
     """Hosts with nothing to do, now or soon, and no end in sight; the newest last."""
-    return [
-        view.name
-        for view in hosts
-        if not (view.draining or view.dedicated or units.of(view.name) or units.is_expected(view.name))
-    ]
+    return [view.name for view in hosts if not (view.draining or view.dedicated or units.is_in_use(view.name))]

@@ -128,3 +128,33 @@ def test_a_host_that_has_a_dedicated_session_is_dedicated_whatever_is_said_of_it
     plan = units.plan([HostView("b"), HostView("c")], wanted=1)
     assert {lost: list(heirs) for lost, heirs in plan.heirs.items()} == {"lost": ["c"]}
     assert units.plan([HostView("b")], wanted=1).heirs == {}
+
+
+def test_one_that_is_getting_a_host_counts_as_having_one() -> None:
+    """Or an older one, of which is heard later, would be one too many."""
+    units = Units([Lease("shard:0", 1, "a")])
+    guests = Guests(units, 1, moving={"q"})
+    guests.refresh([guest("p"), guest("q")])
+    assert guests.admitted() == ["q"]
+
+
+def test_a_session_that_leaves_its_host_needs_two_until_it_has_left() -> None:
+    """Where there are no standbys it would never leave otherwise."""
+    units, moving = Units([Lease("shard:0", 1, "a")]), set[str]()
+    guests = Guests(units, 8, moving)
+    guests.refresh([guest("x", "b"), guest("y", "c")])
+    hosts = {"b": "x", "c": "y", "d": "y"}
+    assert guests.hosts_wanted(hosts, ()) == 2
+    assert guests.hosts_wanted(hosts, {"a", "b", "d"}) == 3
+    moving.add("y")
+    assert guests.hosts_wanted(hosts, {"b"}) == 4
+    units.learn([Lease("session:x", 6, "e")])
+    assert guests.hosts_wanted(hosts | {"e": "x"}, {"b"}) == 3
+
+
+def test_one_without_a_lease_is_not_moved() -> None:
+    """It was deleted, and its guest is about to be."""
+    guests, units = guests_of(guest("x"))
+    assert (guests.moving("x") is not None, guests.is_waiting("x")) == (True, True)
+    units.forget("session:x")
+    assert (guests.moving("x"), guests.is_waiting("x")) == (None, True)
