@@ -202,6 +202,7 @@ class Dedications:
                 book.dedicated.pop(name, None)  # its slot has ended with it
             else:
                 book.leaving.discard(name)
+                book.tell_again()  # who waits for a standby may have it
         return is_gone
 
     # One session -----------------------------------------------------------------------------------------------
@@ -225,12 +226,14 @@ class Dedications:
 
     async def _move_surely(self, uid: str, name: str) -> None:
         """Faults here are the store's, or the host's that it leaves: the new one keeps ready."""
+        pause_s = RETRY_S
         while self._guests.moving(uid) is not None and not self._is_home(uid) and self._book.stays(name):
             try:
                 await self._move_in(uid, name, TURN_S)
             except _FAULTS as error:
                 log.info("session %s has not come to host %s yet: %r", uid, name, error)
-                await asyncio.sleep(RETRY_S)
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, LOOK_S)
                 with contextlib.suppress(StoreUnavailable):
                     await self._read()
 

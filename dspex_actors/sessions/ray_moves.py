@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -114,7 +114,7 @@ class Moves:
                 raise NoCapacity(f"Host {target} is there for one dedicated session alone. Name another host, or none.")
             home = book.units.home(shard) == target
             try:
-                with book.units.expecting(target):  # or it may be dedicated to somebody before the turn has ended
+                with self._reserved(target):
                     gone = await self._let_go(uid, lease, None if home else target, until - time.monotonic())
                     pause_s = await self._arrived(uid, gone)
             except (ray.exceptions.RayError, Moved, KeyError) as error:
@@ -126,6 +126,15 @@ class Moves:
                 return Migrated(source, target, round(pause_s * 1000, 3))
             await asyncio.to_thread(book.store.load_session, uid)  # it may have been deleted
             await self._lost_track(until)
+
+    @contextlib.contextmanager
+    def _reserved(self, host: str) -> Iterator[None]:
+        """Nobody else gets that standby meanwhile; then who waits for one looks again."""
+        try:
+            with self._book.units.expecting(host):
+                yield
+        finally:
+            self._book.tell_again()
 
     def _weighed(self, view: HostView) -> HostView:
         return replace(view, load=len(self._book.units.of(view.name)))
