@@ -26,7 +26,7 @@ while True:
     kept.append(bytearray(b"x" * 5_000_000))
 """
 EXHAUSTED = """
-import os
+import os, time
 from dspex_actors.config import Settings
 from dspex_actors.resources.session import Guest
 from dspex_actors.sessions.confinement import confine
@@ -35,7 +35,8 @@ try:
     while True:
         os.dup(0)
 except OSError:
-    pass
+    time.sleep(0.3)
+print("alive", flush=True)
 """
 PINNED = """
 import os, threading
@@ -103,7 +104,8 @@ def test_without_limits_nothing_is_limited(tmp_path: Path) -> None:
 
 def test_a_process_without_file_descriptors_is_watched_all_the_same() -> None:
     """Memory is measured by a file that is open."""
-    assert run(EXHAUSTED + GREEDY[GREEDY.index("kept") :]).returncode == EXIT_CODE
+    ended = run(EXHAUSTED + GREEDY[GREEDY.index("kept") :])
+    assert (ended.returncode, ended.stdout) == (EXIT_CODE, "alive\n")
 
 
 def test_a_process_that_cannot_be_measured_ends() -> None:
