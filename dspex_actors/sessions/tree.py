@@ -6,7 +6,6 @@ import asyncio
 from typing import Any
 
 from dspex_actors.config import Settings
-from dspex_actors.sessions.confinement import check_folder
 from dspex_actors.sessions.ray_host import HostActor
 from dspex_actors.sessions.ray_nodes import ray_options, refuse_elsewhere
 from dspex_actors.sessions.ray_placement import PlacementActor
@@ -67,13 +66,8 @@ def host_slot(settings: Settings, number: int) -> ChildSpec:
 
 
 async def ensure_tree(settings: Settings) -> None:
-    """Start the tree in the connected Ray, unless it runs.
-
-    Raises:
-        InvalidRequest: On a node that may not be its own, or with a cgroup folder that cannot be used.
-    """
+    """Start the tree in the connected Ray, unless it runs. Raises InvalidRequest on a node that may not be its own."""
     refuse_elsewhere(settings)
-    check_folder(settings)
     try:
         await Supervisor.start(
             name=ROOT, namespace=NAMESPACE, detached=True, max_restarts=10, max_seconds=10,
