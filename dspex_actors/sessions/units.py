@@ -145,7 +145,7 @@ class Units:
         try:
             yield
         finally:
-            self._expecting[host] -= 1
+            self._expecting -= Counter([host])
 
     def plan(self, hosts: Sequence[HostView], wanted: int, hidden: Collection[str] = ()) -> Plan:
         """What has to move. Hosts that are `hidden`, alive as far as one knows, keep what they have until they show up.
