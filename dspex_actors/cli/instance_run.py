@@ -20,6 +20,7 @@ from dspex_actors.clock import SystemClock
 from dspex_actors.config import Settings
 from dspex_actors.errors import DspexError, Internal
 from dspex_actors.home import Home, Instance
+from dspex_actors.sessions.confinement import check_folder
 from dspex_actors.store import open_store
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ class InstanceRun:
 
     # Start -----------------------------------------------------------------------------------------------------
     def _start(self) -> None:
+        check_folder(self._settings)
         with self._progress.step("open the store"):
             secret = self._first_key()
         with self._progress.step("start Ray"):

@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 
 from dspex_actors.config import Settings
-from dspex_actors.errors import NoCapacity
+from dspex_actors.errors import InvalidRequest, NoCapacity
 from dspex_actors.resources.session import Guest
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,8 @@ def confine(name: str, guest: Guest, settings: Settings) -> None:
     elif cpus is not None:
         pin(chosen(sorted(os.sched_getaffinity(0)), math.ceil(cpus), os.getpid()))
     if memory_mb is not None:
-        watch_memory(own_bytes, own_bytes() + memory_mb * 1_000_000, _end)
+        measure = own_memory()
+        watch_memory(measure, measure() + memory_mb * 1_000_000, _end)
 
 
 def chosen(processors: list[int], count: int, seed: int) -> list[int]:
@@ -80,25 +81,62 @@ def enter_group(folder: Path, name: str, memory_mb: int | None, cpus: float | No
             (group / "cpu.max").write_text(f"{round(cpus * PERIOD_US)} {PERIOD_US}")
         (group / "cgroup.procs").write_text(str(pid))
     except OSError as error:
-        raise NoCapacity(
-            f"No limits can be set in the cgroup folder {folder} ({error.strerror}). Delegate it to the user of the "
-            "server with the controllers cpu and memory, or unset DSPEX_DEDICATED_CGROUP."
-        ) from error
+        raise NoCapacity(unusable(folder, str(error.strerror))) from error
 
 
-def own_bytes() -> int:
-    """Memory of this process, without what it shares with others."""
-    memory = psutil.Process().memory_info()
-    return int(memory.rss - memory.shared)
+def check_folder(settings: Settings) -> None:
+    """See whether hosts will be able to limit themselves in the cgroup folder, where there is one.
+
+    Raises:
+        InvalidRequest: They will not.
+    """
+    if (folder := settings.dedicated_cgroup) is None:
+        return
+    trial = folder / f"dspex-trial-{os.getpid()}"
+    try:
+        trial.mkdir()
+        missing = [name for name in ("memory.max", "cpu.max", "cgroup.procs") if not (trial / name).exists()]
+        trial.rmdir()
+    except OSError as error:
+        raise InvalidRequest(unusable(folder, str(error.strerror))) from error
+    if missing:
+        raise InvalidRequest(unusable(folder, f"groups in it have no {' and no '.join(missing)}"))
 
 
-def watch_memory(measure: Callable[[], int], limit_bytes: int, end: Callable[[int, int], None]) -> threading.Event:
-    """Call `end` with what is taken and the limit, once that is exceeded; setting the event given stops the watch."""
+def unusable(folder: Path, why: str) -> str:
+    """What to do about a cgroup folder."""
+    return (
+        f"No limits can be set in the cgroup folder {folder} ({why}). Delegate it to the user of the "
+        "server with the controllers cpu and memory, or unset DSPEX_DEDICATED_CGROUP."
+    )
+
+
+def own_memory() -> Callable[[], int]:
+    """Tells how many bytes of memory this process has, without what it shares with others; it opens no more files."""
+    statm, page_bytes = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC), os.sysconf("SC_PAGE_SIZE")
+
+    def measure() -> int:
+        _, resident, shared, *_ = os.pread(statm, 256, 0).split()
+        return (int(resident) - int(shared)) * page_bytes
+
+    return measure
+
+
+def watch_memory(
+    measure: Callable[[], int], limit_bytes: int, end: Callable[[int | None, int], None]
+) -> threading.Event:
+    """Call `end` with what is taken and the limit, once that is exceeded, or with None if that cannot be told any more;
+    setting the event given stops the watch."""
     stop = threading.Event()
 
     def watch() -> None:
         while not stop.wait(WATCH_S):
-            if (taken := measure()) > limit_bytes:
+            try:
+                taken = measure()
+            except Exception:  # what is not watched has no limit, so it may not go on
+                end(None, limit_bytes)
+                return
+            if taken > limit_bytes:
                 end(taken, limit_bytes)
                 return
 
@@ -106,7 +144,8 @@ def watch_memory(measure: Callable[[], int], limit_bytes: int, end: Callable[[in
     return stop
 
 
-def _end(taken: int, limit_bytes: int) -> None:
-    log.error("this host ends: it has taken %s bytes of memory, and may have %s", taken, limit_bytes)
+def _end(taken: int | None, limit_bytes: int) -> None:
+    known = "an unknown number of" if taken is None else taken
+    log.error("this host ends: it has taken %s bytes of memory, and may have %s", known, limit_bytes)
     logging.shutdown()
     os._exit(EXIT_CODE)

@@ -16,10 +16,11 @@ class Guests:
     Args:
         units: Placement's, which learns from here which of them are dedicated.
         limit: How many sessions may have a host. One that has had one is never sent away.
+        moving: Those that get a host now, or another one: they count as having one.
     """
 
-    def __init__(self, units: Units, limit: int) -> None:
-        self._units, self._limit = units, limit
+    def __init__(self, units: Units, limit: int, moving: Collection[str] = ()) -> None:
+        self._units, self._limit, self._moving = units, limit, moving
         self._all: dict[str, Guest] = {}
 
     def __contains__(self, uid: str) -> bool:
@@ -33,6 +34,15 @@ class Guests:
         """What it is served by."""
         return self._units.own_of_session(uid)
 
+    def moving(self, uid: str) -> Guest | None:
+        """One that can be moved: it was not deleted, and has a lease."""
+        return self._all.get(uid) if self.lease(uid) is not None else None
+
+    def is_waiting(self, uid: str) -> bool:
+        """Whether it has never had a host."""
+        lease = self.lease(uid)
+        return lease is None or lease.host == NOBODY
+
     def refresh(self, found: Iterable[tuple[Guest, Lease]]) -> None:
         """Go by what the store says."""
         now = {guest.uid: (guest, lease) for guest, lease in found}
@@ -44,9 +54,24 @@ class Guests:
 
     def admitted(self) -> list[str]:
         """Those that may have a host: all that have had one, then the oldest up to the limit."""
-        waiting = [uid for uid in sorted(self._all) if self._is_waiting(uid)]
-        others = [uid for uid in sorted(self._all) if not self._is_waiting(uid)]
+        free = {uid for uid in self._all if self.is_waiting(uid) and uid not in self._moving}
+        waiting, others = sorted(free), sorted(self._all.keys() - free)
         return others + waiting[: max(0, self._limit - len(others))]
+
+    def hosts_wanted(self, hosts: Mapping[str, str], leaving: Collection[str]) -> int:
+        """How many hosts there have to be for them: one each, and those that are there until their session has left.
+
+        Args:
+            hosts: Which session each dedicated host is there for.
+            leaving: Hosts that are about to leave.
+        """
+        staying = sum(
+            self._is_at(uid, name) and (name in leaving or uid in self._moving) for name, uid in hosts.items()
+        )
+        return len(self.admitted()) + staying
+
+    def _is_at(self, uid: str, name: str) -> bool:
+        return (lease := self.lease(uid)) is not None and lease.host == name
 
     def homeless(self, hosts: Mapping[str, str], staying: Collection[str], hidden: Collection[str]) -> list[str]:
         """Those that need a host.
@@ -70,7 +95,3 @@ class Guests:
             for name, uid in hosts.items()
             if uid not in moving and ((lease := self.lease(uid)) is None or lease.host != name)
         ]
-
-    def _is_waiting(self, uid: str) -> bool:
-        lease = self.lease(uid)
-        return lease is None or lease.host == NOBODY

@@ -67,7 +67,7 @@ class Book:
 
     def hosts(self) -> list[HostView]:
         """The hosts as the planner sees them."""
-        apart = self.probation.keys() | self.dedicated.keys()
+        apart = self.probation.keys() | self.dedicated.keys() | self.units.alone
         return [
             HostView(name, info.node, draining=name in self.leaving, dedicated=name in apart)
             for name, info in self.alive.items()
@@ -118,6 +118,15 @@ class Book:
         self.table = Table(version, hosts, units, self.draining, nodes, remotes)
         self.news.set()
         self.news = asyncio.Event()
+
+    def stays(self, name: str) -> bool:
+        """Whether a host lives, and is not about to leave."""
+        return name in self.alive and name not in self.leaving
+
+    def tell_again(self) -> None:
+        """Publish, unless nothing was published yet: hosts that are about to attach again would be missing."""
+        if self.table.version:
+            self.publish()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Do this beside everything else."""

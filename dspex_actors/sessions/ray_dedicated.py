@@ -35,6 +35,8 @@ TELL_S = 2.0
 """How long a standby may take to hear whom it is for, before another one is taken."""
 TURN_S = 3600.0
 """How long a session that leaves with its host may finish a turn before another host is sought."""
+PAUSE_MAX_S = 30.0
+"""At most this long from one standby to the next for a session that they refuse, or that does not get on with them."""
 PAUSE_S = 0.3
 """A new process costs CPU that the first turn of a session needs, which has just got its host."""
 
@@ -49,21 +51,22 @@ class Dedications:
         moves: Moves sessions.
         settings: How many hosts there shall be, and how many sessions may have their own.
         is_hidden: Whether a host may be alive although it is not attached.
+        check_term: Ends this placement if another one leads.
         guests: The dedicated sessions, with their leases.
     """
 
     def __init__(
         self, book: Book, moves: Moves, settings: Settings, is_hidden: Callable[[str], Awaitable[bool]],
-        guests: Sequence[tuple[Guest, Lease]],
+        check_term: Callable[[], Awaitable[None]], guests: Sequence[tuple[Guest, Lease]],
     ) -> None:  # fmt: skip
-        self._book, self._moves, self._is_hidden = book, moves, is_hidden
+        self._book, self._moves, self._is_hidden, self._check_term = book, moves, is_hidden, check_term
         self._limit = settings.dedicated_limit
         self._slots = Slots(settings)
-        self._guests = Guests(book.units, settings.dedicated_limit)
-        self._guests.refresh(guests)
         self._housing: dict[str, asyncio.Task[None]] = {}
+        self._guests = Guests(book.units, settings.dedicated_limit, self._housing)
+        self._guests.refresh(guests)
         self._faults: dict[str, str] = {}
-        self._reading, self._line = asyncio.Lock(), asyncio.Lock()
+        self._line = asyncio.Lock()
         self._news = asyncio.Event()
 
     # What is asked of placement --------------------------------------------------------------------------------
@@ -79,7 +82,9 @@ class Dedications:
                 retry_after_s=5,
             )
         await self.rehouse()
-        if (task := self._housing.get(uid)) is not None and not (await asyncio.wait([task], timeout=patience_s))[0]:
+        task = self._housing.get(uid)
+        is_done = task is None or bool((await asyncio.wait([task], timeout=patience_s))[0])
+        if not is_done or self._guests.is_waiting(uid):
             none = "No standby became free in time to be the session's own host. Try again, or raise DSPEX_STANDBY."
             raise NoCapacity(self._faults.get(uid) or none, retry_after_s=2)
 
@@ -91,13 +96,12 @@ class Dedications:
     async def migrate(self, uid: str, shard: int, host: str | None, patience_s: float) -> Migrated:
         """See `Leader.migrate`; a dedicated session goes to a standby, and no other goes where it is."""
         if (guest := self._guests.get(uid)) is None:
-            if host in self._book.dedicated:
-                raise NoCapacity(f"Host {host} is there for one dedicated session alone. Name another host, or none.")
             return await self._moves.migrate(uid, shard, host, patience_s)
         if uid in self._housing:
             raise NoCapacity("The session is on its way to another host already. Try again.", retry_after_s=1)
         source, pauses = self._guests.lease(uid), list[float]()
         self._housing[uid] = task = self._book.spawn(self._migrate(guest, host, patience_s, pauses))
+        self._news.set()  # where there is no standby, one has to be started
         try:
             await task
         finally:
@@ -151,7 +155,7 @@ class Dedications:
                 log.exception("the pool of hosts could not be fitted")  # nobody else would, so go on
 
     async def _read(self) -> None:
-        async with self._reading:  # or an older answer might be taken for the newer one
+        async with self._book.lock:  # or an older answer might be taken for the newer one
             self._guests.refresh(await asyncio.to_thread(self._book.store.dedicated))
         for uid in [uid for uid in self._faults if uid not in self._guests]:
             del self._faults[uid]
@@ -161,51 +165,84 @@ class Dedications:
 
     async def _tidy(self) -> None:
         """End hosts whose session is gone; of those whose session has moved others come in their place."""
-        for name in self._guests.left_behind(self._book.dedicated, self._housing):
-            if name not in self._book.leaving:
-                uid = self._book.dedicated[name]
-                log.info("host %s ends: it was dedicated to session %s, which is not there any more", name, uid)
-                if uid in self._guests or await self._slots.fit(len(self._guests.admitted())) <= 0:
-                    self._moves.begin_drain(name)
-                else:
-                    await self._remove(name)
+        book = self._book
+        for name in self._guests.left_behind(book.dedicated, self._housing):
+            uid = book.dedicated.get(name)
+            if uid is None or name in book.leaving:
+                continue
+            log.info("host %s ends: it was dedicated to session %s, which is not there any more", name, uid)
+            surplus = 0 if uid in self._guests else await self._slots.fit(self._extra())
+            if surplus <= 0 or not await self._remove(name):
+                self._moves.begin_drain(name)
 
     async def _fit(self) -> None:
-        surplus = await self._slots.fit(len(self._guests.admitted()))
-        ending = len(self._book.leaving)
-        idle = idle_hosts(self._book.hosts(), self._book.units)
-        for name in idle[: max(0, surplus - ending)]:
-            await self._remove(name)
+        while (surplus := await self._slots.fit(self._extra())) > len(self._book.leaving & self._book.alive.keys()):
+            log.debug("there are %s hosts too many", surplus)
+            if not await self._remove():
+                return
 
-    async def _remove(self, name: str) -> None:
-        self._book.leaving.add(name)
+    def _extra(self) -> int:
+        return self._guests.hosts_wanted(self._book.dedicated, self._book.leaving)
+
+    async def _remove(self, name: str | None = None) -> bool:
+        """Let that host end, by default one that is idle, and none come in its place; False if it has to be kept."""
+        book = self._book
+        async with book.lock:  # or a lost host's units may be on their way to it
+            if name is None:
+                name = next(iter(idle_hosts(book.hosts(), book.units)), "")
+            if name not in book.alive or name in book.leaving or book.units.is_in_use(name):
+                return False
+            book.leaving.add(name)
+        is_gone = False
         try:
-            await self._slots.remove(name)
-        except SupervisorError:
-            self._book.leaving.discard(name)
-            raise
+            await self._check_term()
+            is_gone = await self._slots.remove(name)
+        finally:
+            if is_gone:
+                book.dedicated.pop(name, None)  # its slot has ended with it
+            else:
+                book.leaving.discard(name)
+                book.tell_again()  # who waits for a standby may have it
+        return is_gone
 
     # One session -----------------------------------------------------------------------------------------------
     async def _house(self, uid: str) -> None:
         """Until it has a host of its own."""
         try:
-            while (guest := self._guests.get(uid)) is not None and not self._is_home(uid):
+            pause_s = RETRY_S
+            while (guest := self._guests.moving(uid)) is not None and not self._is_home(uid):
                 name = await self._take(uid)
                 try:
-                    await self._move_in(guest, name, TURN_S)
+                    await self._prepare(guest, name)
                 except _FAULTS as error:
                     self._give_up(name, uid, error)
-                    await asyncio.sleep(RETRY_S)
+                    await asyncio.sleep(pause_s)
+                    pause_s = min(2 * pause_s, PAUSE_MAX_S)
+                else:
+                    await self._move_surely(uid, name)
         finally:
             self._housing.pop(uid, None)
             self._news.set()
+
+    async def _move_surely(self, uid: str, name: str) -> None:
+        """Faults here are the store's, or the host's that it leaves: the new one keeps ready."""
+        pause_s = RETRY_S
+        while self._guests.moving(uid) is not None and not self._is_home(uid) and self._book.stays(name):
+            try:
+                await self._move_in(uid, name, TURN_S)
+            except _FAULTS as error:
+                log.info("session %s has not come to host %s yet: %r", uid, name, error)
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, LOOK_S)
+                with contextlib.suppress(StoreUnavailable):
+                    await self._read()
 
     def _give_up(self, name: str, uid: str, error: Exception) -> None:
         """This host does not become the session's: it may have been told that it would, so it ends."""
         cause = getattr(error, "cause", None)
         self._faults[uid] = cause.detail if isinstance(cause, DspexError) else ""
         log.warning("session %s did not get host %s: %s", uid, name, self._faults[uid] or repr(error))
-        if name in self._book.alive and not self._is_home(uid):
+        if not self._is_home(uid):
             self._moves.begin_drain(name)
 
     async def _migrate(self, guest: Guest, host: str | None, patience_s: float, pauses: list[float]) -> None:
@@ -216,7 +253,8 @@ class Dedications:
         except TimeoutError:
             raise NoCapacity("No standby became free in time. Try again.", retry_after_s=2) from None
         try:
-            pauses.append(await self._move_in(guest, name, until - time.monotonic()))
+            await self._prepare(guest, name)
+            pauses.append(await self._move_in(guest.uid, name, until - time.monotonic()))
         except SessionBusy:
             raise
         except _FAULTS as error:
@@ -240,23 +278,35 @@ class Dedications:
                     if idle and self._book.units.are_served(self._book.alive):
                         name = host or idle[-1]
                         self._book.dedicated[name] = uid
+                        self._book.tell_again()  # a placement that stands by has to know
                         return name
                 await news.wait()
 
-    async def _move_in(self, guest: Guest, name: str, patience_s: float) -> float:
-        """Let a session be served by that host, which hears of its limits before; gives how long it took no turns."""
-        book, pause_s = self._book, 0.0
+    async def _prepare(self, guest: Guest, name: str) -> None:
+        """Tell a host whom it is for, and within which limits."""
+        book = self._book
         await asyncio.wait_for(_told(book.handles[name].dedicate.remote(guest, book.term)), TELL_S)
         log.info("host %s is dedicated to session %s", name, guest.uid)
-        while (lease := self._guests.lease(guest.uid)) is not None and lease.host != name and name in book.alive:
+
+    async def _move_in(self, uid: str, name: str, patience_s: float) -> float:
+        """Let a session be served by that host; gives how long it took no turns."""
+        book, pause_s, until = self._book, 0.0, time.monotonic() + patience_s
+        while (lease := self._guests.lease(uid)) is not None and lease.host != name and book.stays(name):
             if lease.host in book.alive:
-                pause_s += await self._moves.bring(guest.uid, lease, name, patience_s)
-            else:
+                pause_s += await self._moves.bring(uid, lease, name, until - time.monotonic())
+            elif lease.host == NOBODY or not await self._is_hidden(lease.host):
                 await self._take_over(lease, name)
+            elif time.monotonic() > until:
+                raise TimeoutError("Its host has not attached again.")
+            else:
+                await asyncio.sleep(RETRY_S)
         return pause_s
 
     async def _take_over(self, lease: Lease, name: str) -> None:
         async with self._book.lock:
+            if lease.host in self._book.alive:
+                return  # it has attached meanwhile
+            await self._check_term()
             if taken := await asyncio.to_thread(self._book.store.take_over, [lease], name):
                 self._book.take_in(name, taken)
             else:

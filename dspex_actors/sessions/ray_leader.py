@@ -65,7 +65,7 @@ class Leader:
         self._moves = Moves(book, self._settle_surely)
         self._state_version = 0
         self._probations = Probations(book, self._moves, self._settle_surely)
-        self._dedications = Dedications(book, self._moves, settings, self._is_hidden, guests)
+        self._dedications = Dedications(book, self._moves, settings, self._is_hidden, self._check_term, guests)
         self._dead: set[str] = set()
         self._gathered = self._looks_again = False
 

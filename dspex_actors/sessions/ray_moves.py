@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -110,19 +110,31 @@ class Moves:
                 continue
             source = source or lease.host
             target = choose(host, lease.host, [self._weighed(view) for view in book.hosts()])
+            if target in book.dedicated or target in book.units.alone:
+                raise NoCapacity(f"Host {target} is there for one dedicated session alone. Name another host, or none.")
             home = book.units.home(shard) == target
             try:
-                gone = await self._let_go(uid, lease, None if home else target, until - time.monotonic())
+                with self._reserved(target):
+                    gone = await self._let_go(uid, lease, None if home else target, until - time.monotonic())
+                    pause_s = await self._arrived(uid, gone)
             except (ray.exceptions.RayError, Moved, KeyError) as error:
                 if isinstance(error, SessionBusy):
                     raise
                 await self._lost_track(until)
                 continue
-            pause_s = await self._arrived(uid, gone)
             if (home if gone.lease is None else gone.lease.host == target) and target in book.alive:
                 return Migrated(source, target, round(pause_s * 1000, 3))
             await asyncio.to_thread(book.store.load_session, uid)  # it may have been deleted
             await self._lost_track(until)
+
+    @contextlib.contextmanager
+    def _reserved(self, host: str) -> Iterator[None]:
+        """Nobody else gets that standby meanwhile; then who waits for one looks again."""
+        try:
+            with self._book.units.expecting(host):
+                yield
+        finally:
+            self._book.tell_again()
 
     def _weighed(self, view: HostView) -> HostView:
         return replace(view, load=len(self._book.units.of(view.name)))
@@ -188,8 +200,9 @@ class Moves:
         self.begin_drain(name)
 
     def begin_drain(self, name: str) -> asyncio.Task[None]:
-        """Let a host give away all it has, then end."""
-        self._book.leaving.add(name)
+        """Let a host give away all it has, then end. Nothing is done if it is dead."""
+        if name in self._book.alive:  # else nobody would ever take it off the list
+            self._book.leaving.add(name)
         return self._book.spawn(self._retire(name))
 
     async def _retire(self, name: str) -> None:

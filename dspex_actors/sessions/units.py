@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import contextlib
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dspex_actors.ids import unit_of_session, unit_of_shard
@@ -45,6 +47,7 @@ class Units:
     def __init__(self, leases: Iterable[Lease] = ()) -> None:
         self._leases: dict[str, Lease] = {}
         self._moving: dict[str, str] = {}
+        self._expecting = Counter[str]()
         self.dedicated: set[str] = set()
         self.replace(leases)
 
@@ -66,6 +69,11 @@ class Units:
         """Hosts that have leases of sessions and no others."""
         sharing = [lease for lease in self.all if self._is_shared(lease)]
         return {lease.host for lease in sharing} - {x.host for x in sharing if not x.unit.startswith(SESSION)}
+
+    @property
+    def alone(self) -> set[str]:
+        """Hosts that have the lease of a dedicated session."""
+        return {lease.host for lease in self.all if lease.unit in self.dedicated} - {NOBODY}
 
     def are_served(self, living: Collection[str]) -> bool:
         """Whether no shard waits for a host."""
@@ -124,7 +132,20 @@ class Units:
 
     def is_expected(self, host: str) -> bool:
         """Whether units are on their way to a host."""
-        return host in self._moving.values()
+        return host in self._moving.values() or self._expecting[host] > 0
+
+    def is_in_use(self, host: str) -> bool:
+        """Whether a host has anything, or is about to."""
+        return self.is_expected(host) or any(lease.host == host for lease in self.all)
+
+    @contextlib.contextmanager
+    def expecting(self, host: str) -> Iterator[None]:
+        """Meanwhile something is on its way to that host: it is nobody's standby."""
+        self._expecting[host] += 1
+        try:
+            yield
+        finally:
+            self._expecting -= Counter([host])
 
     def plan(self, hosts: Sequence[HostView], wanted: int, hidden: Collection[str] = ()) -> Plan:
         """What has to move. Hosts that are `hidden`, alive as far as one knows, keep what they have until they show up.
@@ -134,8 +155,9 @@ class Units:
             wanted: How many of them shall own shards.
             hidden: Those that may live, and cannot be told anything.
         """
-        alone = {lease.host for lease in self.all if lease.unit in self.dedicated}
-        views = [*hosts, *(HostView(name, dedicated=name in alone) for name in hidden)]
+        alone = self.alone
+        views = [replace(view, dedicated=view.dedicated or view.name in alone) for view in hosts]
+        views += [HostView(name, dedicated=name in alone) for name in hidden]
         living = {view.name for view in views}
         under_way = {
             unit: target
@@ -157,15 +179,22 @@ class Units:
                 heirs.setdefault(lease.host, {}).setdefault(target, []).append(lease)
             else:
                 carried.setdefault((source, target), []).append(lease)
+        for lease, target in self._strays([view for view in hosts if view.name in alone and not view.draining], owners):
+            carried.setdefault((lease.host, target), []).append(lease)
         if hosts:  # whom nobody inherits a shard of is inherited too: by that its sessions become their shards' again
             heirs |= {lost: {hosts[0].name: []} for lost in self.session_hosts - living}
         return Plan(heirs, [Carry(source, target, tuple(found)) for (source, target), found in carried.items()])
 
+    def _strays(self, hosts: Sequence[HostView], owners: Mapping[str, str]) -> Iterator[tuple[Lease, str]]:
+        """Sessions that share the host of a dedicated one, and a host of shards: there they are on the way home."""
+        names = {view.name for view in hosts}
+        there = [lease for lease in self.all if lease.host in names and lease.unit.startswith(SESSION)]
+        away = sorted({host for unit, host in owners.items() if not unit.startswith(SESSION)} - names)[:1]
+        for lease in there:
+            if lease.unit in owners and lease.unit not in self._moving:
+                yield from ((lease, target) for target in away)
+
 
 def idle_hosts(hosts: Sequence[HostView], units: Units) -> list[str]:
     """Hosts with nothing to do, now or soon, and no end in sight; the newest last."""
-    return [
-        view.name
-        for view in hosts
-        if not (view.draining or view.dedicated or units.of(view.name) or units.is_expected(view.name))
-    ]
+    return [view.name for view in hosts if not (view.draining or view.dedicated or units.is_in_use(view.name))]

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from dspex_actors.config import Settings
-from dspex_actors.errors import NoCapacity
+from dspex_actors.errors import InvalidRequest, NoCapacity
 from dspex_actors.resources.session import Guest
-from dspex_actors.sessions.confinement import EXIT_CODE, confine, enter_group, watch_memory
+from dspex_actors.sessions.confinement import EXIT_CODE, check_folder, confine, enter_group, watch_memory
 
 GREEDY = """
 import threading, time
@@ -24,6 +24,19 @@ confine("host#1", Guest("u", "ann", memory_mb=50), Settings())
 kept = []
 while True:
     kept.append(bytearray(b"x" * 5_000_000))
+"""
+EXHAUSTED = """
+import os, time
+from dspex_actors.config import Settings
+from dspex_actors.resources.session import Guest
+from dspex_actors.sessions.confinement import confine
+confine("host#1", Guest("u", "ann", memory_mb=50), Settings())
+try:
+    while True:
+        os.dup(0)
+except OSError:
+    time.sleep(0.3)
+print("alive", flush=True)
 """
 PINNED = """
 import os, threading
@@ -59,7 +72,7 @@ def test_every_thread_runs_on_so_many_processors() -> None:
 
 def test_the_watch_ends_nobody_below_the_limit() -> None:
     """It looks again and again, and speaks once."""
-    readings, heard = iter([1, 10, 11]), queue.Queue[tuple[int, int]]()
+    readings, heard = iter([1, 10, 11]), queue.Queue[tuple[int | None, int]]()
     watch_memory(lambda: next(readings), 10, lambda taken, limit: heard.put((taken, limit)))
     assert heard.get(timeout=10) == (11, 10)
 
@@ -87,3 +100,29 @@ def test_without_limits_nothing_is_limited(tmp_path: Path) -> None:
     before = os.sched_getaffinity(0)
     confine("host#1", Guest("u", "ann"), Settings(dedicated_cgroup=tmp_path / "missing"))
     assert os.sched_getaffinity(0) == before
+
+
+def test_a_process_without_file_descriptors_is_watched_all_the_same() -> None:
+    """Memory is measured by a file that is open."""
+    ended = run(EXHAUSTED + GREEDY[GREEDY.index("kept") :])
+    assert (ended.returncode, ended.stdout) == (EXIT_CODE, "alive\n")
+
+
+def test_a_process_that_cannot_be_measured_ends() -> None:
+    """It would have no limit."""
+    heard = queue.Queue[tuple[int | None, int]]()
+
+    def measure() -> int:
+        raise OSError("gone")
+
+    watch_memory(measure, 10, lambda taken, limit: heard.put((taken, limit)))
+    assert heard.get(timeout=10) == (None, 10)
+
+
+def test_a_folder_that_is_no_cgroup_is_refused_at_the_start(tmp_path: Path) -> None:
+    """Before any host is confined there; nothing is left of the trial."""
+    for folder, why in ((tmp_path / "missing", "No such file"), (tmp_path, "no memory.max")):
+        with pytest.raises(InvalidRequest, match=f"{why}.*DSPEX_DEDICATED_CGROUP"):
+            check_folder(Settings(dedicated_cgroup=folder))
+    assert list(tmp_path.iterdir()) == []
+    check_folder(Settings())

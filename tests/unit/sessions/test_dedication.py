@@ -9,7 +9,7 @@ from dspex_actors.ids import unit_of_session
 from dspex_actors.resources.session import Guest
 from dspex_actors.sessions.dedication import Guests
 from dspex_actors.sessions.planner import HostView
-from dspex_actors.sessions.units import Units, idle_hosts
+from dspex_actors.sessions.units import Carry, Units, idle_hosts
 from dspex_actors.store.port import NOBODY, Lease
 
 NAMES = [f"h{number}" for number in range(8)]
@@ -107,3 +107,54 @@ def test_whatever_is_lost_no_plan_lets_anybody_come_to_a_dedicated_host(
     assert not {target for target, _ in moved} & set(homes)
     assert all(lease.unit.startswith("shard:") for _, lease in moved)
     assert not set(idle_hosts(views, units)) & set(homes)
+
+
+def test_a_shared_session_on_a_dedicated_host_goes_home() -> None:
+    """Once: not again while it is on its way."""
+    _, units = guests_of(guest("x", "b"))
+    stray = Lease("session:s", 9, "b")
+    units.learn([stray])
+    views = [HostView("a"), HostView("b", dedicated=True)]
+    (carry,) = units.plan(views, wanted=1).carries
+    assert carry == Carry("b", "a", (stray,))
+    units.begin(carry)
+    assert units.plan(views, wanted=1).carries == []
+
+
+def test_a_host_that_has_a_dedicated_session_is_dedicated_whatever_is_said_of_it() -> None:
+    """It has not said yet whom it is for: it inherits nothing."""
+    _, units = guests_of(guest("x", "b"))
+    units.learn([Lease("shard:0", 2, "lost")])
+    plan = units.plan([HostView("b"), HostView("c")], wanted=1)
+    assert {lost: list(heirs) for lost, heirs in plan.heirs.items()} == {"lost": ["c"]}
+    assert units.plan([HostView("b")], wanted=1).heirs == {}
+
+
+def test_one_that_is_getting_a_host_counts_as_having_one() -> None:
+    """Or an older one, of which is heard later, would be one too many."""
+    units = Units([Lease("shard:0", 1, "a")])
+    guests = Guests(units, 1, moving={"q"})
+    guests.refresh([guest("p"), guest("q")])
+    assert guests.admitted() == ["q"]
+
+
+def test_a_session_that_leaves_its_host_needs_two_until_it_has_left() -> None:
+    """Where there are no standbys it would never leave otherwise."""
+    units, moving = Units([Lease("shard:0", 1, "a")]), set[str]()
+    guests = Guests(units, 8, moving)
+    guests.refresh([guest("x", "b"), guest("y", "c")])
+    hosts = {"b": "x", "c": "y", "d": "y"}
+    assert guests.hosts_wanted(hosts, ()) == 2
+    assert guests.hosts_wanted(hosts, {"a", "b", "d"}) == 3
+    moving.add("y")
+    assert guests.hosts_wanted(hosts, {"b"}) == 4
+    units.learn([Lease("session:x", 6, "e")])
+    assert guests.hosts_wanted(hosts | {"e": "x"}, {"b"}) == 3
+
+
+def test_one_without_a_lease_is_not_moved() -> None:
+    """It was deleted, and its guest is about to be."""
+    guests, units = guests_of(guest("x"))
+    assert (guests.moving("x") is not None, guests.is_waiting("x")) == (True, True)
+    units.forget("session:x")
+    assert (guests.moving("x"), guests.is_waiting("x")) == (None, True)

@@ -118,3 +118,13 @@ def test_hosts_of_sessions_alone_are_known() -> None:
     """When one is lost nothing of it is inherited, and its sessions are their shards' again."""
     units = Units([*shards("a"), Lease("session:u", 1, "a"), Lease("session:v", 1, "lost")])
     assert units.session_hosts == {"lost"}
+
+
+def test_a_host_that_something_is_on_its_way_to_is_not_idle() -> None:
+    """Nobody else takes it meanwhile, not even when one of two has arrived."""
+    units = Units(shards("a"))
+    with units.expecting("b"):
+        with units.expecting("b"):
+            assert units.is_expected("b")
+        assert idle_hosts([A, B, C], units) == ["c"]
+    assert idle_hosts([A, B, C], units) == ["b", "c"]
