@@ -41,6 +41,9 @@ async def lose_two(wired: Wires, alice: SessionRecord) -> None:
     """Hosts a and b are lost while the turn runs; it waits at c."""
     for lost, heir in (("a", "b"), ("b", "c")):
         await runs(wired, lost)
+        # It only seems to be lost here, and would record how its attempt ends.
+        wired.nodes[lost].host._journal.record = lambda failed, then: None  # type: ignore[method-assign]
+        wired.nodes[lost].host.suspects._put = lambda job: None  # type: ignore[method-assign]
         await wired.fail_over(lost, heir)
 
 
@@ -215,7 +218,7 @@ def test_a_suspect_without_a_host_of_its_own_says_so_when_its_time_is_up() -> No
 
     async def scenario() -> None:
         async with suspicious("a", "b", "c", "d") as (wired, alice):
-            turn = asyncio.ensure_future(wired.code(alice, "t1", timeout_s=2.5, **POISON))
+            turn = asyncio.ensure_future(wired.code(alice, "t1", timeout_s=1.5, **POISON))
             await lose_two(wired, alice)
             assert await turn == "no_capacity"
             assert wired.nodes["c"].program.calls == []
