@@ -90,7 +90,9 @@ def _last_before(connection: Connection, kept: Kept, before_us: int) -> int:
     young = connection.scalar(left.where(journal.c.at_us >= before_us).order_by(journal.c.seq).limit(1))
     if young is not None:
         return int(young) - 1
-    return int(connection.scalar(left.order_by(journal.c.seq.desc()).limit(1)) or kept.removed_seq)
+    # This statement sees a later moment: what was committed since is young.
+    old = left.where(journal.c.at_us < before_us).order_by(journal.c.seq.desc())
+    return int(connection.scalar(old.limit(1)) or kept.removed_seq)
 
 
 def remove(connection: Connection, uid: str, seq: int, turns: int) -> None:
