@@ -49,6 +49,13 @@ class Entry:
         """Whether nothing but its number and its key is left."""
         return not self.delta
 
+    @property
+    def has_exchange(self) -> bool:
+        """Whether it is a turn that can be shown: of a removed one nothing may be left, or only variables."""
+        return (
+            self.delta.startswith(b'{"inputs":') or b'"inputs":' in self.delta and "inputs" in orjson.loads(self.delta)
+        )
+
 
 class Verdict(Enum):
     """What became of one entry of a group commit."""
@@ -120,7 +127,7 @@ def left_of(entry: Entry, shown: bool, values: bool) -> bytes:
         return entry.delta
     stays = {"rewind": ("to_turn", "last_turn"), "turn": ("inputs", "outputs") if shown else ()}.get(entry.kind, ())
     delta = orjson.loads(entry.delta)
-    left = {name: delta[name] for name in (*stays, *(["variables"] if values else []))}
+    left = {name: delta[name] for name in (*stays, *(["variables"] if values else [])) if name in delta}
     return orjson.dumps(left) if left else b""
 
 

@@ -269,6 +269,21 @@ def test_a_longer_window_shows_what_is_left(store: Store) -> None:
     assert [entry.turn for entry in store.conversation(session.uid, 8, 100)] == [6, 7, 8]
 
 
+def test_of_a_turn_whose_variables_alone_are_left_nothing_is_shown(store: Store) -> None:
+    """To a longer window: it wakes, it can be gone back to and swept again, and it has its variables."""
+    driven = drive(store)
+    for n in range(9):
+        driven.turn(**({"a": n} if n < 3 else {}))
+    keep(store, journal_turns=2)
+    state = woken(store, driven.uid, 100)
+    assert ([past.inputs["q"] for past in state.history], state.variables) == ([6, 7, 8, 9], {"a": 2})
+    assert [entry.turn for entry in store.conversation(driven.uid, 8, 100)] == [6, 7, 8]
+    store.put_retention(TENANT, Retention(journal_turns=1), ALL)
+    sweeper(store, window=100).sweep()
+    assert list(store.removal().unswept("", 9)) == []
+    assert woken(store, driven.uid, 100).variables == {"a": 2}
+
+
 def test_old_failed_attempts_are_removed_but_no_verdict_and_none_that_may_run(store: Store, clock: ManualClock) -> None:
     """A key that was found to be poison stays refused."""
     session, now = make_session(store), clock.now_us()
