@@ -52,9 +52,9 @@ class Entry:
     @property
     def has_exchange(self) -> bool:
         """Whether it is a turn that can be shown: of a removed one nothing may be left, or only variables."""
-        return (
-            self.delta.startswith(b'{"inputs":') or b'"inputs":' in self.delta and "inputs" in orjson.loads(self.delta)
-        )
+        if self.delta.startswith(b'{"inputs":'):
+            return True  # most need not be parsed for that
+        return b'"inputs":' in self.delta and "inputs" in orjson.loads(self.delta)
 
 
 class Verdict(Enum):
