@@ -23,7 +23,7 @@ from dspex_actors.resources.retention import Retention, before_us
 from dspex_actors.sessions.reading import recollect
 from dspex_actors.sessions.snapshot import encode
 from dspex_actors.sessions.state import values_of
-from dspex_actors.store.port import Kept, Store
+from dspex_actors.store.port import Held, Kept, Store
 
 if TYPE_CHECKING:
     from dspex_actors.programs.catalogue import Programs
@@ -114,8 +114,9 @@ class Sweeper:
     def sweep(self) -> None:
         """Apply the retention of every tenant to all its sessions. Raises StoreUnavailable."""
         for tenant, retention in self._steps.tenants(self.default).items():
+            held = Held(tenant, retention, self.default)
             for kept in self._sessions(tenant):
-                self._one(kept, lambda kept, held=retention: self._remove(kept, held))  # type: ignore[misc]
+                self._one(kept, lambda kept, held=held: self._remove(kept, held))  # type: ignore[misc]
         after = ""
         while not self._closing.is_set() and (removed := self._steps.unswept(after, TOGETHER)):
             self._closing.wait(self._grace_s)
@@ -144,23 +145,23 @@ class Sweeper:
         step()
         self._closing.wait(REST * (time.perf_counter() - began))
 
-    def _remove(self, kept: Kept, retention: Retention) -> None:
-        now_us = self._clock.now_us()
+    def _remove(self, kept: Kept, held: Held) -> None:
+        now_us, retention = self._clock.now_us(), held.retention
         if retention.journal_turns is not None or retention.journal_days is not None:
             days = retention.journal_days
             oldest = None if days is None else before_us(now_us, days)
             seq, turns = self._steps.bound(kept, retention.journal_turns, oldest)
             if seq > kept.removed_seq:
-                self._write(lambda: self._steps.remove(kept.uid, seq, turns))
+                self._write(lambda: self._steps.remove(kept.uid, seq, turns, held))
         if retention.failed_days is not None:
-            self._remove_failures(kept, before_us(now_us, retention.failed_days))
+            self._remove_failures(kept, before_us(now_us, retention.failed_days), held)
 
-    def _remove_failures(self, kept: Kept, before: int) -> None:
+    def _remove_failures(self, kept: Kept, before: int, held: Held) -> None:
         last: FailedTurn | None = None
         if kept.failed_at_us is None or kept.failed_at_us >= before:
             return
         while not self._closing.is_set() and (found := self._steps.old_failures(kept.uid, before, last, ENTRIES)):
-            self._write(lambda found=found: self._steps.remove_failures(found))  # type: ignore[misc]
+            self._write(lambda found=found: self._steps.remove_failures(found, held))  # type: ignore[misc]
             last = found[-1]
 
     def _wipe(self, kept: Kept) -> None:

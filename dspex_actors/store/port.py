@@ -83,6 +83,14 @@ class Kept(NamedTuple):
     failed_at_us: int | None = None
 
 
+class Held(NamedTuple):
+    """What a removal is done for: the tenant's retention, as it was read, and the default of whoever read it."""
+
+    tenant: str
+    retention: Retention
+    default: Retention
+
+
 class Removal(Protocol):
     """The steps of removing the past of sessions. Each may be repeated, and none depends on who did the one before."""
 
@@ -98,8 +106,10 @@ class Removal(Protocol):
         """The last entry and the last turn to be removed, where so many turns stay, and nothing that is older."""
         ...
 
-    def remove(self, uid: str, seq: int, turns: int) -> None:
-        """From now on entries up to `seq`, and turns up to `turns`, are removed. What they say is still there."""
+    def remove(self, uid: str, seq: int, turns: int, held: Held | None = None) -> None:
+        """From now on entries up to `seq`, and turns up to `turns`, are removed. What they say is still there.
+
+        Nothing where `held` does not hold any more."""
         ...
 
     def unswept(self, after: str, limit: int) -> Sequence[Kept]:
@@ -122,8 +132,10 @@ class Removal(Protocol):
         """Failed attempts older than that, oldest first, and after one of them."""
         ...
 
-    def remove_failures(self, failed: Sequence[FailedTurn]) -> None:
-        """Delete attempts, but none that may still run; of one that found a turn to be poison the verdict stays."""
+    def remove_failures(self, failed: Sequence[FailedTurn], held: Held | None = None) -> None:
+        """Delete attempts, but none that may still run; of one that found a turn to be poison the verdict stays.
+
+        Nothing where `held` does not hold any more."""
         ...
 
 

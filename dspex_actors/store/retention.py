@@ -18,7 +18,7 @@ from dspex_actors.resources.journal import Entry, FailedTurn
 from dspex_actors.resources.retention import Retention
 from dspex_actors.store.journal import entry_of
 from dspex_actors.store.locks import hold
-from dspex_actors.store.port import Kept
+from dspex_actors.store.port import Held, Kept
 from dspex_actors.store.schema import failed_turn, journal, session, snapshot
 from dspex_actors.store.schema import retention as table
 
@@ -46,6 +46,14 @@ def put(
     connection.execute(delete(table).where(table.c.tenant == tenant))
     if made is not None:
         connection.execute(insert(table).values(tenant=tenant, **made.model_dump()))
+
+
+def holds(connection: Connection, held: Held | None) -> bool:
+    """Whether that is so, until the transaction ends; None always is."""
+    if held is None:
+        return True
+    hold(connection, "retention of", held.tenant)
+    return (get(connection, held.tenant) or held.default) == held.retention
 
 
 def tenants(connection: Connection, default: Retention) -> dict[str, Retention]:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from sqlalchemy import Connection
 
 from dspex_actors.clock import ManualClock
-from dspex_actors.store import SqlStore, retention
+from dspex_actors.resources.journal import FailedTurn
+from dspex_actors.resources.retention import Retention
+from dspex_actors.sessions.sweeper import Sweeper
+from dspex_actors.store import SqlStore, Store, retention
+from dspex_actors.store.port import Kept
 from tests.protocol.store.making import TENANT, make_session, turn_of
+from tests.protocol.store.test_time_travel import live
+from tests.support.time_travel import TURN
 
+ALL = Retention()
 DAY_US = 24 * 3600 * 1_000_000
 
 
@@ -39,3 +47,21 @@ def test_a_turn_that_commits_while_the_bound_is_looked_for_stays(shared_store: S
         between = cast("Connection", Interrupted(connection, lambda: shared_store.commit([young])))
         assert retention._last_before(between, kept, now - DAY_US) == 1
     assert shared_store.load_session(session.uid).seq == 2
+
+
+def test_a_retention_that_is_revoked_removes_nothing_more(store: Store, clock: ManualClock) -> None:
+    """Also where a sweep for it is under way: here it has read what the sessions have by then."""
+    session, _ = live(store, [TURN] * 5)
+    store.record_failures([FailedTurn(session.uid, "t", 1, 0, b"{}", b"{}", 1)])
+    store.put_retention(TENANT, Retention(journal_turns=1, failed_days=1), ALL)
+
+    class Revoked(Sweeper):
+        """Its tenant thinks better of it while it is at work."""
+
+        def _sessions(self, tenant: str) -> Iterator[Kept]:
+            found = list(super()._sessions(tenant))
+            store.put_retention(tenant, None, ALL)
+            return iter(found)
+
+    Revoked(store, lambda uid: 3, clock, grace_s=0).sweep()
+    assert (store.load_session(session.uid).removed_turns, len(store.failures(session.uid))) == (0, 1)
