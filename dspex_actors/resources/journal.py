@@ -65,6 +65,8 @@ class Verdict(Enum):
     """The lease is at another epoch: the new owner's journal decides."""
     REFUSED = "refused"
     """The database does not take this entry, whoever sends it: nothing of it is there."""
+    GONE = "gone"
+    """A rewind to a turn that retention has removed meanwhile: nothing of it is there."""
     DROPPED = "dropped"
     """The session is gone, or its journal has gone on: this activation is stale."""
 
