@@ -134,9 +134,10 @@ def wipe(connection: Connection, uid: str, left: dict[int, bytes]) -> None:
 
 def swept(connection: Connection, uid: str, seq: int) -> None:
     """Entries up to `seq` are wiped out: so are snapshots that were made of them."""
-    connection.execute(delete(snapshot).where(snapshot.c.uid == uid, snapshot.c.seq < seq))
-    further = (session.c.uid == uid, session.c.swept_seq < seq)
-    connection.execute(update(session).where(*further).values(swept_seq=seq))
+    # The session's row first, as a deletion has it: else each of the two may wait for the other.
+    further = update(session).where(session.c.uid == uid, session.c.swept_seq < seq).values(swept_seq=seq)
+    if connection.execute(further).rowcount:
+        connection.execute(delete(snapshot).where(snapshot.c.uid == uid, snapshot.c.seq < seq))
 
 
 def old_failures(

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, delete
 
 from dspex_actors.clock import ManualClock
 from dspex_actors.resources.journal import FailedTurn
 from dspex_actors.resources.retention import Retention
 from dspex_actors.sessions.sweeper import Sweeper
-from dspex_actors.store import SqlStore, Store, retention
+from dspex_actors.store import SqlStore, Store, open_store, retention
 from dspex_actors.store.port import Kept
+from dspex_actors.store.schema import session as sessions
+from dspex_actors.store.schema import snapshot
 from tests.protocol.store.making import TENANT, make_session, turn_of
+from tests.protocol.store.test_postgres_fencing import transaction, wait_until_one_waits
+from tests.protocol.store.test_snapshots import snapshot_of, snapshots
 from tests.protocol.store.test_time_travel import live
 from tests.support.time_travel import TURN
 
@@ -47,6 +53,22 @@ def test_a_turn_that_commits_while_the_bound_is_looked_for_stays(shared_store: S
         between = cast("Connection", Interrupted(connection, lambda: shared_store.commit([young])))
         assert retention._last_before(between, kept, now - DAY_US) == 1
     assert shared_store.load_session(session.uid).seq == 2
+
+
+def test_a_sweep_and_a_deletion_of_its_session_do_not_wait_for_each_other(
+    postgres_store: SqlStore, postgres_url: str
+) -> None:
+    """Both take the session's row first; whoever comes second finds it gone."""
+    session, _ = live(postgres_store, [TURN] * 5)
+    postgres_store.put_snapshots([snapshot_of(postgres_store, session.uid)])
+    with closing(open_store(postgres_url)) as rival, ThreadPoolExecutor(1) as pool:
+        with transaction(rival) as connection:
+            connection.execute(delete(sessions).where(sessions.c.uid == session.uid))
+            sweeping = pool.submit(postgres_store.removal().swept, session.uid, 9)
+            wait_until_one_waits(postgres_url)
+            connection.execute(delete(snapshot).where(snapshot.c.uid == session.uid))
+        sweeping.result(10)
+    assert snapshots(postgres_store, session.uid) == []
 
 
 def test_a_retention_that_is_revoked_removes_nothing_more(store: Store, clock: ManualClock) -> None:
