@@ -18,6 +18,7 @@ from dspex_actors.store import SqlStore, Store, open_store, retention
 from dspex_actors.store.port import Kept
 from dspex_actors.store.schema import session as sessions
 from dspex_actors.store.schema import snapshot
+from dspex_actors.store.snapshots import put
 from tests.protocol.store.making import TENANT, make_session, turn_of
 from tests.protocol.store.test_postgres_fencing import transaction, wait_until_one_waits
 from tests.protocol.store.test_snapshots import snapshot_of, snapshots
@@ -69,6 +70,19 @@ def test_a_sweep_and_a_deletion_of_its_session_do_not_wait_for_each_other(
             connection.execute(delete(snapshot).where(snapshot.c.uid == session.uid))
         sweeping.result(10)
     assert snapshots(postgres_store, session.uid) == []
+
+
+def test_two_may_write_the_same_snapshot_at_once(postgres_store: SqlStore, postgres_url: str) -> None:
+    """A host and a sweep: one is there, and neither fails."""
+    session, _ = live(postgres_store, [TURN] * 5)
+    made = [snapshot_of(postgres_store, session.uid)]
+    with closing(open_store(postgres_url)) as rival, ThreadPoolExecutor(1) as pool:
+        with transaction(rival) as connection:
+            put(connection, made)
+            second = pool.submit(postgres_store.put_snapshots, made)
+            wait_until_one_waits(postgres_url)
+        second.result(10)
+    assert snapshots(postgres_store, session.uid) == [5]
 
 
 def test_a_retention_that_is_revoked_removes_nothing_more(store: Store, clock: ManualClock) -> None:
