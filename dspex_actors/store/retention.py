@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Select, and_, delete, func, insert, or_, sele
 
 from dspex_actors.errors import HostLost, PoisonTurn, PreconditionFailed
 from dspex_actors.resources.journal import Entry, FailedTurn
+from dspex_actors.resources.losses import ALONE
 from dspex_actors.resources.retention import Retention
 from dspex_actors.store.journal import entry_of
 from dspex_actors.store.locks import hold
@@ -153,13 +154,16 @@ def old_failures(
 
 
 def remove_failures(connection: Connection, failed: Sequence[FailedTurn], now_us: int) -> None:
-    """Delete attempts, but one that may still run; of one that found a turn to be poison the verdict stays."""
+    """Delete attempts, but one that may still run; what says of a turn that it is poison stays, without the inputs."""
     gone: list[FailedTurn] = []
     for attempt in failed:
-        code = orjson.loads(attempt.problem).get("code")
-        if code == PoisonTurn.code:
+        problem = orjson.loads(attempt.problem)
+        is_lost = problem.get("code") == HostLost.code
+        if is_lost and attempt.at_us >= now_us - MAY_RUN_US:
+            continue
+        if problem.get("code") == PoisonTurn.code or (is_lost and problem.get(ALONE)):
             connection.execute(update(failed_turn).where(*_is(attempt)).values(inputs=b"{}"))
-        elif code != HostLost.code or attempt.at_us < now_us - MAY_RUN_US:
+        else:
             gone.append(attempt)
     if gone:
         connection.execute(delete(failed_turn).where(or_(*(and_(*_is(attempt)) for attempt in gone))))

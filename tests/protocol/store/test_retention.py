@@ -15,6 +15,7 @@ from sqlalchemy import String, func, or_, select
 from dspex_actors.clock import ManualClock
 from dspex_actors.errors import Gone, PreconditionFailed
 from dspex_actors.resources.journal import Entry, FailedTurn, Verdict, entry_answer
+from dspex_actors.resources.losses import losses_of
 from dspex_actors.resources.retention import Retention
 from dspex_actors.resources.session import ForkSpec, SessionRecord
 from dspex_actors.resources.turn import rewind_request
@@ -285,21 +286,28 @@ def test_of_a_turn_whose_variables_alone_are_left_nothing_is_shown(store: Store)
 
 
 def test_old_failed_attempts_are_removed_but_no_verdict_and_none_that_may_run(store: Store, clock: ManualClock) -> None:
-    """A key that was found to be poison stays refused."""
+    """A key that was found to be poison stays refused; one that lost a host of its own is found to be when it comes."""
     session, now = make_session(store), clock.now_us()
-    problems = {"old": "lm_failed", "poison": "poison_turn", "runs": "host_lost"}
-    for name, code in problems.items():
-        problem = b'{"code":"%s"}' % code.encode()
+    problems = {
+        "alone": b'{"code":"host_lost","alone":true}',
+        "old": b'{"code":"lm_failed"}',
+        "poison": b'{"code":"poison_turn"}',
+        "runs": b'{"code":"host_lost"}',
+    }
+    for name, problem in problems.items():
         store.record_failures([FailedTurn(session.uid, name, 1, 0, b'{"q":1}', problem, now)])
     clock.advance(3600)
     keep(store, clock, failed_days=0.01)
     assert [(each.turn_id, each.inputs) for each in store.failures(session.uid)] == [
+        ("alone", b'{"q":1}'),
         ("poison", b"{}"),
         ("runs", b'{"q":1}'),
     ]
     clock.advance(7200)
     keep(store, clock, failed_days=0.01)
-    assert [each.turn_id for each in store.failures(session.uid)] == ["poison"]
+    left = store.failures(session.uid)
+    assert [(each.turn_id, each.inputs) for each in left] == [("alone", b"{}"), ("poison", b"{}")]
+    assert losses_of(left[:1]).alone is not None
 
 
 def test_each_tenant_has_its_own_and_the_default_is_for_the_others(store: Store) -> None:
