@@ -133,7 +133,7 @@ class Removal(Protocol):
         ...
 
     def remove_failures(self, failed: Sequence[FailedTurn], held: Held | None = None) -> None:
-        """Delete attempts, but none that may still run; what says of a turn that it is poison stays, without the inputs.
+        """Delete attempts, but none that may still run; what says of a turn that it is poison stays, but its inputs.
 
         Nothing where `held` does not hold any more."""
         ...

@@ -331,6 +331,15 @@ def test_one_sweeps_in_each_interval(store: Store, clock: ManualClock) -> None:
     assert store.claim_sweep(60)
 
 
+def test_a_clock_that_was_ahead_holds_up_no_sweep(url: str, clock: ManualClock) -> None:
+    """Of a machine that is gone, perhaps."""
+    ahead = ManualClock()
+    ahead.advance(10**6)
+    with closing(open_store(url, clock=ahead)) as wrong, closing(open_store(url, clock=clock)) as right:
+        assert wrong.claim_sweep(60)
+        assert [right.claim_sweep(60), right.claim_sweep(60)] == [True, False]
+
+
 def test_a_deleted_session_leaves_no_row_in_any_table(store: Store) -> None:
     """After turns, failures, a snapshot and retention; its fork answers everything."""
     session, law = live(store, [TURN] * 5, "alice")
