@@ -8,6 +8,7 @@ on; several at once do the same thing twice. So it needs no lease: it changes no
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from dspex_actors.clock import Clock, SystemClock
 from dspex_actors.config import Settings
-from dspex_actors.errors import DspexError, NotFound
+from dspex_actors.errors import DspexError, NotFound, StoreUnavailable
 from dspex_actors.resources.journal import FailedTurn, left_of
 from dspex_actors.resources.retention import Retention, before_us
 from dspex_actors.sessions.reading import recollect
@@ -38,6 +39,7 @@ REST = 9
 """How many times as long as a transaction took nothing is written after it."""
 UNKNOWN_WINDOW = 20
 START_S = 5.0
+RETRY_S = 60.0
 GRACE_S = 5.0
 """Longer than it takes to read a session: what is wiped out was removed before everybody who reads began."""
 
@@ -101,15 +103,26 @@ class Sweeper:
         # Of ordinary priority: a thread that yields would hold the write lock while it waits for a processor.
         asked = self._asked.wait(min(START_S, self._every_s))
         while not self._closing.is_set():
-            self._asked.clear()
-            try:
-                if self._store.claim_sweep(self._every_s) or asked:
-                    self.sweep()
-            except DspexError as error:
-                log.warning("retention was not applied: %s", error.detail)
-            except Exception:
-                log.exception("retention was not applied")
-            asked = self._asked.wait(self._every_s)
+            if asked:  # else whoever asks at this moment would not be heard
+                self._asked.clear()
+            ended = self._apply(asked)
+            asked = self._asked.wait(self._every_s if ended else min(RETRY_S, self._every_s)) or not ended
+
+    def _apply(self, asked: bool) -> bool:
+        """Sweep if that is this one's to do; whether nothing is left to do."""
+        try:
+            if not (self._store.claim_sweep(self._every_s) or asked):
+                return True
+            self.sweep()
+            if not self._closing.is_set():
+                return True
+        except DspexError as error:
+            log.warning("retention was not applied: %s", error.detail)
+        except Exception:
+            log.exception("retention was not applied")
+        with contextlib.suppress(DspexError):
+            self._store.give_back_sweep()
+        return False
 
     def sweep(self) -> None:
         """Apply the retention of every tenant to all its sessions. Raises StoreUnavailable."""
@@ -137,6 +150,9 @@ class Sweeper:
             step(kept)
         except NotFound:
             pass  # deleted meanwhile
+        except StoreUnavailable as error:
+            self._store.ping()  # raises, if it is not only this session that cannot be read
+            log.warning("retention was not applied to session %s: %s", kept.uid, error.detail)
         except Exception:
             log.exception("retention was not applied to session %s", kept.uid)
 

@@ -88,5 +88,10 @@ def claim_sweep(connection: Connection, now_us: int, every_us: int) -> bool:
     return connection.scalar(claim.returning(meta.c.key)) is not None
 
 
+def give_back_sweep(connection: Connection) -> None:
+    """Whoever asks next may apply retention: the claim came to nothing."""
+    connection.execute(update(meta).where(meta.c.key == _RETENTION).values(value="0"))
+
+
 def _value(key: str) -> Select[str]:
     return select(meta.c.value).where(meta.c.key == key)

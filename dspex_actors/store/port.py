@@ -341,6 +341,10 @@ class Store(Protocol):
         """Whether the caller is to apply retention now: nobody has begun to within this time."""
         ...
 
+    def give_back_sweep(self) -> None:
+        """The caller did not end what it claimed: whoever asks next is to apply retention."""
+        ...
+
     def removal(self) -> Removal:
         """The steps of applying it."""
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -11,6 +12,7 @@ from typing import Any, cast
 from sqlalchemy import Connection, delete
 
 from dspex_actors.clock import ManualClock
+from dspex_actors.errors import StoreUnavailable
 from dspex_actors.resources.journal import FailedTurn
 from dspex_actors.resources.retention import Retention
 from dspex_actors.sessions.sweeper import Sweeper
@@ -101,3 +103,72 @@ def test_a_retention_that_is_revoked_removes_nothing_more(store: Store, clock: M
 
     Revoked(store, lambda uid: 3, clock, grace_s=0).sweep()
     assert (store.load_session(session.uid).removed_turns, len(store.failures(session.uid))) == (0, 1)
+
+
+class Failing:
+    """A store whose steps do not answer; it counts how often they were asked."""
+
+    def __init__(self, store: Store) -> None:
+        self.store, self.asked = store, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.store, name)
+
+    def ping(self) -> None:
+        """It is the store that does not answer."""
+        raise StoreUnavailable("It does not answer.")
+
+    def removal(self) -> Any:
+        """Its own steps, but for the one that is asked of each session."""
+        steps = self.store.removal()
+
+        def bound(*_: Any) -> Any:
+            self.asked += 1
+            raise StoreUnavailable("It does not answer.")
+
+        steps.bound = bound  # type: ignore[method-assign]
+        return steps
+
+
+def test_a_sweep_ends_when_the_store_does_not_answer_and_gives_its_claim_back(store: Store, clock: ManualClock) -> None:
+    """It asks once, not once a session; another may sweep at once."""
+    for _ in range(3):
+        make_session(store)
+    store.put_retention(TENANT, Retention(journal_turns=1), ALL)
+    failing = Failing(store)
+    sweeper = Sweeper(cast("Store", failing), lambda uid: 3, clock, grace_s=0)
+    assert (sweeper._apply(asked=False), failing.asked) == (False, 1)
+    assert [store.claim_sweep(60), store.claim_sweep(60)] == [True, False]
+
+
+class LateAsk(threading.Event):
+    """It is set between the end of a first wait and whatever comes then."""
+
+    waits = 0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Whether it is set; never long."""
+        self.waits += 1
+        assert self.waits < 9, "nobody heard"
+        if self.waits == 1:
+            self.set()
+            return False
+        return super().wait(0)
+
+
+def test_who_asks_between_two_sweeps_is_heard(store: Store, clock: ManualClock) -> None:
+    """Though no sweep is due: another process has just begun one."""
+    heard: list[str] = []
+
+    class Counting(Sweeper):
+        """It sweeps once."""
+
+        def sweep(self) -> None:
+            heard.append("sweep")
+            self._closing.set()
+
+    assert store.claim_sweep(3600)
+    sweeper = Counting(store, lambda uid: 3, clock)
+    sweeper._asked = LateAsk()
+    sweeper._serve()
+    assert heard == ["sweep"]
