@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from dspex_actors.clock import Clock, SystemClock
 from dspex_actors.config import Settings
 from dspex_actors.errors import DspexError, NotFound, StoreUnavailable
-from dspex_actors.resources.journal import FailedTurn, left_of
+from dspex_actors.resources.journal import Entry, FailedTurn, left_of
 from dspex_actors.resources.retention import Retention, before_us
 from dspex_actors.sessions.reading import recollect
 from dspex_actors.sessions.snapshot import encode
@@ -185,14 +185,14 @@ class Sweeper:
         window = self._window(self._store.load_session(kept.uid).program_uid)
         shown, values_seen, below = course.context(window), False, kept.removed_seq + 1
         while not self._closing.is_set() and (found := self._steps.leftovers(kept.uid, below, ENTRIES)):
-            left: dict[int, bytes] = {}
+            left: list[tuple[Entry, bytes]] = []
             for entry in found:
                 # Newest first: the values that hold where the kept entries begin are the first ones that are met.
                 has_values = values_of(entry) is not None
                 stays = left_of(entry, entry.turn in shown, has_values and not values_seen)
                 values_seen = values_seen or has_values
                 if stays != entry.delta:
-                    left[entry.seq] = stays
+                    left.append((entry, stays))
             if left:
                 self._write(lambda left=left: self._steps.wipe(kept.uid, left))  # type: ignore[misc]
             below = found[-1].seq

@@ -120,8 +120,8 @@ class Removal(Protocol):
         """Entries before one that still say something, newest first."""
         ...
 
-    def wipe(self, uid: str, left: dict[int, bytes]) -> None:
-        """Leave of entries, by number, no more than that."""
+    def wipe(self, uid: str, left: Sequence[tuple[Entry, bytes]]) -> None:
+        """Leave of entries, as they were read, no more than that; of one that has changed since what is there."""
         ...
 
     def swept(self, uid: str, seq: int) -> None:

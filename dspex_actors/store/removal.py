@@ -50,8 +50,8 @@ class SqlRemoval:
         with self._database.read() as connection:
             return retention.leftovers(connection, uid, below, limit)
 
-    def wipe(self, uid: str, left: dict[int, bytes]) -> None:
-        """Leave of entries, by number, no more than that."""
+    def wipe(self, uid: str, left: Sequence[tuple[Entry, bytes]]) -> None:
+        """Leave of entries, as they were read, no more than that."""
         with self._database.write() as connection:
             retention.wipe(connection, uid, left)
 

@@ -124,13 +124,15 @@ def leftovers(connection: Connection, uid: str, below: int, limit: int) -> Seque
     return [entry_of(row) for row in connection.execute(rows.order_by(journal.c.seq.desc()).limit(limit))]
 
 
-def wipe(connection: Connection, uid: str, left: dict[int, bytes]) -> None:
-    """Leave of entries, by number, no more than that."""
-    empty = [seq for seq, delta in left.items() if not delta]
+def wipe(connection: Connection, uid: str, left: Sequence[tuple[Entry, bytes]]) -> None:
+    """Leave of entries, as they were read, no more than that."""
+    empty = [entry.seq for entry, delta in left if not delta]
     connection.execute(update(journal).where(journal.c.uid == uid, journal.c.seq.in_(empty)).values(delta=b""))
-    for seq, delta in left.items():
+    for entry, delta in left:
         if delta:
-            connection.execute(update(journal).where(journal.c.uid == uid, journal.c.seq == seq).values(delta=delta))
+            # Another sweep may have left less since: nothing comes back.
+            same = (journal.c.uid == uid, journal.c.seq == entry.seq, journal.c.delta == entry.delta)
+            connection.execute(update(journal).where(*same).values(delta=delta))
 
 
 def swept(connection: Connection, uid: str, seq: int) -> None:

@@ -172,3 +172,12 @@ def test_who_asks_between_two_sweeps_is_heard(store: Store, clock: ManualClock) 
     sweeper._asked = LateAsk()
     sweeper._serve()
     assert heard == ["sweep"]
+
+
+def test_what_another_sweep_has_wiped_out_does_not_come_back(store: Store) -> None:
+    """One that began earlier, at a lower bound, still has the text that it read."""
+    session, _ = live(store, [TURN] * 3)
+    read = store.entries(session.uid)
+    store.removal().wipe(session.uid, [(read[0], b""), (read[1], b'{"variables":{}}')])
+    store.removal().wipe(session.uid, [(entry, entry.delta) for entry in read[:2]] + [(read[2], b"{}")])
+    assert [entry.delta for entry in store.entries(session.uid)] == [b"", b'{"variables":{}}', b"{}"]
