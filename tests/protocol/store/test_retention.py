@@ -205,13 +205,18 @@ def test_a_rewind_to_what_was_removed_meanwhile_is_not_committed(store: Store) -
 
 
 def test_a_commit_whose_answer_was_lost_is_found_also_when_it_was_removed(store: Store, clock: ManualClock) -> None:
-    """It is repeated until it is answered, however long that takes."""
+    """It is repeated until it is answered, however long that takes; also of one that a program is still shown."""
     session = make_session(store)
-    entry = turn_of(session, 1)
-    store.commit([entry])
+    shown = b'{"inputs":{},"outputs":{},"usage":{}}'
+    entries = [replace(turn_of(session, n), delta=shown) for n in range(1, 6)]
+    for entry in entries:
+        store.commit([entry])
     clock.advance(10**9)
     keep(store, clock, journal_days=1)
-    assert store.commit([entry]) == [Verdict.COMMITTED]
+    assert {entry.delta for entry in store.entries(session.uid)} == {b"", b'{"inputs":{},"outputs":{}}'}
+    for entry in entries:
+        assert store.commit([entry]) == [Verdict.COMMITTED]
+        assert store.commit([replace(entry, at_us=7)]) == [Verdict.DROPPED]
 
 
 @dataclass
