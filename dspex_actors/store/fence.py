@@ -169,4 +169,4 @@ def _is_recorded(connection: Connection, entry: Entry) -> bool:
     if row is None or (row.turn_id, row.body_hash, row.at_us) != (entry.turn_id, entry.body_hash, entry.at_us):
         return False
     # Of one that retention has removed meanwhile only a part is there, or nothing.
-    return row.delta == entry.delta or entry.seq <= row.removed_seq
+    return bool(row.delta == entry.delta or entry.seq <= row.removed_seq)
