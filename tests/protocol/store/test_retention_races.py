@@ -120,13 +120,13 @@ class Failing:
 
     def removal(self) -> Any:
         """Its own steps, but for the one that is asked of each session."""
-        steps = self.store.removal()
+        steps: Any = self.store.removal()
 
         def bound(*_: Any) -> Any:
             self.asked += 1
             raise StoreUnavailable("It does not answer.")
 
-        steps.bound = bound  # type: ignore[method-assign]
+        steps.bound = bound
         return steps
 
 
