@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import secrets
 
 from dspex_actors.clock import Clock
 from dspex_actors.config import Settings
@@ -49,14 +51,23 @@ def provide_admin_key(settings: Settings, store: Store, clock: Clock) -> None:
         kept = _kept(home)
         # Written down first: a key that nobody can read would be nobody's.
         secret = kept or _keep(home, new_secret())
-        if not store.add_key(_admin(secret, clock)) and kept is None:
-            home.key_file.unlink()  # another replica came first
+        is_first = store.add_key(_admin(secret, clock)) or store.find_key(hash_secret(secret)) is not None
+        if kept is None and not is_first:
+            home.key_file.unlink(missing_ok=True)  # a replica on another node came first
 
 
 def _keep(home: Home, secret: str) -> str:
+    """Write the key down, unless another replica here has just done so; gives the one that is written."""
+    draft = home.key_file.with_name(f".{home.key_file.name}.{secrets.token_hex(4)}")
     try:
         home.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_private(home.key_file, secret + "\n")
+        write_private(draft, secret + "\n")
+        try:
+            os.link(draft, home.key_file)
+        except FileExistsError:
+            return _kept(home) or secret
+        finally:
+            draft.unlink()
         return secret
     except OSError as error:
         raise InvalidRequest(

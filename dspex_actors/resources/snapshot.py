@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 
-STATE_VERSION = 2
+STATE_VERSION = 3
 """The newest form of a state that this program reads and can write (`sessions/snapshot.py` has all of them)."""
 _CHECKSUM_BYTES = 16
 

@@ -68,13 +68,17 @@ class Leader:
         self._dedications = Dedications(book, self._moves, settings, self._is_hidden, guests)
         self._dead: set[str] = set()
         self._gathered = self._looks_again = False
-        watch.died, watch.lost, watch.draining = self._died, self._lost, self._drains
-        book.spawn(self._dedications.follow())
 
     @property
     def term(self) -> int:
         """What its commands carry."""
         return self._book.term
+
+    def begin(self) -> None:
+        """It has been announced: from now on it listens to its watch, and keeps the pool of hosts."""
+        watch = self._watch
+        watch.died, watch.lost, watch.draining = self._died, self._lost, self._drains
+        self._book.spawn(self._dedications.follow())
 
     # Hosts -----------------------------------------------------------------------------------------------------
     def resume(self, roll: Roll) -> None:

@@ -123,6 +123,7 @@ class PlacementActor:
         await announce(term, self._name)
         log.info("placement %s leads, term %s", self._name, term)
         self._leader = leader
+        leader.begin()
         if self._roll is not None:
             leader.resume(self._roll)
 

@@ -26,8 +26,17 @@ def _with_variables(body: Json) -> Json:
     return {**body, "variables": {}, "variables_at": 0}
 
 
-UPGRADES: Mapping[int, Callable[[Json], Json]] = {1: _with_variables}
+def _same(body: Json) -> Json:
+    """Version 3 has another form of turn ids only (`NARROW_IDS`)."""
+    return body
+
+
+UPGRADES: Mapping[int, Callable[[Json], Json]] = {1: _with_variables, 2: _same}
 """From each version to the next; pure."""
+
+
+NARROW_IDS = 3
+"""The version from which on turn ids have three bytes each. Nobody can make the four of before from them."""
 
 
 class DamagedSnapshot(ValueError):
@@ -48,7 +57,7 @@ def encode(found: Recollection, uid: str, window: int, version: int, now_us: int
         None where that form has no place for something that the state has: its journal is right without a snapshot.
     """
     body = _WRITERS[min(version, STATE_VERSION)](found, window)
-    if body is None:
+    if body is None or (version < NARROW_IDS and len(found.turn_ids)):
         return None
     made = Snapshot(uid, found.seq, min(version, STATE_VERSION), orjson.dumps(body), found.turn_ids.packed(), now_us)
     return made.sealed()
@@ -68,6 +77,7 @@ def decode(snapshot: Snapshot) -> Recollection:
             f"The state of this session has version {snapshot.state_version}; this program knows up to "
             f"{STATE_VERSION}. Run the newer program that wrote it."
         )
+    unpack = TurnIds.unpacked if snapshot.state_version >= NARROW_IDS else TurnIds.widened
     body: Json = orjson.loads(snapshot.body)
     for version in range(snapshot.state_version, STATE_VERSION):
         body = UPGRADES[version](body)
@@ -76,7 +86,7 @@ def decode(snapshot: Snapshot) -> Recollection:
         turn=body["turn"],
         rewinds=[Rewind(*pair) for pair in body["rewinds"]],
         turns={number: HistoryTurn(inputs, outputs) for number, inputs, outputs in body["turns"]},
-        turn_ids=TurnIds.unpacked(snapshot.turn_ids),
+        turn_ids=unpack(snapshot.turn_ids),
         variables=body["variables"],
         variables_at=body["variables_at"],
     )
@@ -99,4 +109,4 @@ def _turns(found: Recollection, window: int) -> Json:
     }
 
 
-_WRITERS: Mapping[int, Callable[[Recollection, int], Json | None]] = {1: _version_1, 2: _version_2}
+_WRITERS: Mapping[int, Callable[[Recollection, int], Json | None]] = {1: _version_1, 2: _version_2, 3: _version_2}

@@ -139,7 +139,7 @@ def leave(node: str) -> None:
 async def listening() -> dict[str, list[tuple[Any, ...]]]:
     """Where each host's process, and placement's, listens on TCP."""
     loads = await (await placement_handle()).loads.remote()
-    pids = {name: load["pid"] for name, load in loads.items()} | {"": await pid_of_placement()}
+    pids = {name: load["pid"] for name, load in loads.items() if load} | {"": await pid_of_placement()}
     return {name: [tuple(each.laddr) for each in psutil.Process(pid).net_connections("tcp") if each.status == "LISTEN"]
             for name, pid in pids.items()}  # fmt: skip
 

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from dspex_actors.cli import first_key
 from dspex_actors.cli.first_key import ensure_admin_key, provide_admin_key
 from dspex_actors.clock import ManualClock
 from dspex_actors.config import Settings
 from dspex_actors.errors import InvalidRequest
 from dspex_actors.home import Home
-from dspex_actors.resources.key import hash_secret
+from dspex_actors.resources.key import hash_secret, new_secret
 from dspex_actors.store import Store, open_store
 
 
@@ -111,3 +112,19 @@ def test_of_two_replicas_that_make_the_first_key_one_does(
     provide(tmp_path / "n2", store)
     assert store.find_key(hash_secret((tmp_path / "n1" / "api-key").read_text().strip())) is not None
     assert not (tmp_path / "n2" / "api-key").exists()
+
+
+def test_of_two_replicas_that_make_the_first_key_at_once_one_makes_it(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one comes between its look and its file; what is written down is what the store knows."""
+    another = iter([lambda: provide(tmp_path, store)])
+
+    def made() -> str:
+        next(another, lambda: None)()
+        return new_secret()
+
+    monkeypatch.setattr(first_key, "new_secret", made)
+    provide(tmp_path, store)
+    assert store.find_key(hash_secret((tmp_path / "api-key").read_text().strip())) is not None
+    assert [path.name for path in tmp_path.iterdir()] == ["api-key"]

@@ -14,6 +14,7 @@ from dspex_actors.resources.snapshot import STATE_VERSION, Snapshot
 from dspex_actors.sessions import snapshot as codec
 from dspex_actors.sessions.recollection import Recollection
 from dspex_actors.sessions.snapshot import DamagedSnapshot, decode, encode
+from dspex_actors.sessions.turn_ids import TurnIds
 from tests.support.time_travel import STEPS, TURN
 
 
@@ -75,19 +76,22 @@ def test_an_older_form_is_brought_up_step_by_step(monkeypatch: pytest.MonkeyPatc
         2: lambda body: {**body, "turns": [], "turn": body["turn"] * 10, "variables": {}, "variables_at": 0},
     }
     monkeypatch.setattr(codec, "UPGRADES", upgrades)
-    monkeypatch.setattr(codec, "STATE_VERSION", 3)
+    assert STATE_VERSION == 3
     old = Snapshot("u", 7, 1, b'{"number": 4}', b"", 0).sealed()
     assert (decode(old).seq, decode(old).turn) == (7, 50)
 
 
-def test_a_session_of_the_first_form_has_no_variables() -> None:
-    """That form is still written while a host is there that reads no other one, unless there are variables."""
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_older_form_is_written_where_it_has_place_for_everything(version: int) -> None:
+    """While a host is there that reads no other one: of turn ids it wants the four bytes that nobody has any more."""
     found = recollected([TURN, TURN, 1])
-    first = encode(found, "u", 3, 1, 9)
-    assert first is not None
-    assert (first.state_version, decode(first).state(3)) == (1, found.state(3))
+    assert encode(found, "u", 3, version, 9) is None
+    found.turn_ids = TurnIds()
+    older = encode(found, "u", 3, version, 9)
+    assert older is not None
+    assert (older.state_version, decode(older).state(3)) == (version, found.state(3))
     found.variables, found.variables_at = {"a": 1}, 2
-    assert encode(found, "u", 3, 1, 9) is None
+    assert (encode(found, "u", 3, version, 9) is None) == (version == 1)
 
 
 def test_there_is_a_way_from_every_form_and_a_writer_of_each() -> None:
