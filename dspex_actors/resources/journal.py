@@ -49,6 +49,13 @@ class Entry:
         """Whether nothing but its number and its key is left."""
         return not self.delta
 
+    @property
+    def has_exchange(self) -> bool:
+        """Whether it is a turn that can be shown: of a removed one nothing may be left, or only variables."""
+        if self.delta.startswith(b'{"inputs":'):
+            return True  # most need not be parsed for that
+        return b'"inputs":' in self.delta and "inputs" in orjson.loads(self.delta)
+
 
 class Verdict(Enum):
     """What became of one entry of a group commit."""
@@ -58,6 +65,8 @@ class Verdict(Enum):
     """The lease is at another epoch: the new owner's journal decides."""
     REFUSED = "refused"
     """The database does not take this entry, whoever sends it: nothing of it is there."""
+    GONE = "gone"
+    """A rewind to a turn that retention has removed meanwhile: nothing of it is there."""
     DROPPED = "dropped"
     """The session is gone, or its journal has gone on: this activation is stale."""
 
@@ -120,7 +129,7 @@ def left_of(entry: Entry, shown: bool, values: bool) -> bytes:
         return entry.delta
     stays = {"rewind": ("to_turn", "last_turn"), "turn": ("inputs", "outputs") if shown else ()}.get(entry.kind, ())
     delta = orjson.loads(entry.delta)
-    left = {name: delta[name] for name in (*stays, *(["variables"] if values else []))}
+    left = {name: delta[name] for name in (*stays, *(["variables"] if values else [])) if name in delta}
     return orjson.dumps(left) if left else b""
 
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from dspex_actors.errors import DspexError, IdempotencyMismatch, MailboxFull, Moved, OutcomeUnknown
+from dspex_actors.errors import (
+    DspexError,
+    Gone,
+    IdempotencyMismatch,
+    Internal,
+    MailboxFull,
+    Moved,
+    OutcomeUnknown,
+)
+from dspex_actors.resources.journal import Verdict
 from dspex_actors.sessions.events import Effect, Reply
 
 if TYPE_CHECKING:
@@ -36,6 +45,15 @@ def mismatch(turn_id: str) -> IdempotencyMismatch:
 def moved() -> Moved:
     """Not here: the router tries again, by a newer table if there is one."""
     return Moved("This session is served by another host now.")
+
+
+def refused(verdict: Verdict) -> DspexError:
+    """Nothing of it was written, and nothing will be."""
+    if verdict is Verdict.GONE:
+        msg = "The turn to go back to has been removed meanwhile, as the retention of this tenant says; nothing was "
+        return Gone(f"{msg}changed. Go back to a turn that is left: list the session's turns to see them.")
+    detail = "The store does not take this turn; nothing of it is in the session. The server's log has the cause."
+    return Internal(detail)
 
 
 def unknown(turn_id: str) -> OutcomeUnknown:

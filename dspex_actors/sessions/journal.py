@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dspex_actors.clock import Clock
-from dspex_actors.errors import AlreadyExists, StoreUnavailable
+from dspex_actors.errors import AlreadyExists, Gone, StoreUnavailable
 from dspex_actors.resources.journal import Entry, FailedTurn, Verdict
 from dspex_actors.store.port import Store
 
@@ -108,19 +108,21 @@ class JournalWriter:
             log.warning("the store does not answer: %s", error.detail)
             self._tell_stalled(pending)
             return pending
-        except AlreadyExists:
-            return self._drop_or_each(pending)
+        except AlreadyExists:  # recorded under another number: its activation is stale, the journal has gone on
+            return self._say_or_each(pending, Verdict.DROPPED)
+        except Gone:
+            return self._say_or_each(pending, Verdict.GONE)
         except Exception:
             return self._write_each(pending)
         for item, verdict in zip(pending, verdicts, strict=True):
             self._on_verdict(item.entry, verdict)
         return []
 
-    def _drop_or_each(self, pending: list[_Pending]) -> list[_Pending]:
-        """A turn of this batch is recorded under another number: its activation is stale, the journal has gone on."""
+    def _say_or_each(self, pending: list[_Pending], verdict: Verdict) -> list[_Pending]:
+        """One entry of this batch is why nothing was written: it is told so, and the others are written."""
         if len(pending) > 1:
             return [left for item in pending for left in self._write([item])]
-        self._on_verdict(pending[0].entry, Verdict.DROPPED)
+        self._on_verdict(pending[0].entry, verdict)
         return []
 
     def _write_each(self, pending: list[_Pending]) -> list[_Pending]:

@@ -65,7 +65,7 @@ class Recollection:
             case "turn":
                 assert entry.turn == self.turn + 1, f"turn {entry.turn} after {self.turn}"
                 self.turn = entry.turn
-                if not entry.is_removed:
+                if entry.has_exchange:
                     self.turns[entry.turn] = entry  # parsed when it is shown: most are not
             case "rewind":
                 self.rewinds.append(rewind_of(entry))
@@ -88,7 +88,7 @@ class Recollection:
         ranges = self._ranges(window)
         missing = [pair for pair in ranges if any(turn not in self.turns for turn in range(pair[0], pair[1] + 1))]
         if missing:
-            found = (entry for entry in read(missing) if not entry.is_removed)
+            found = (entry for entry in read(missing) if entry.has_exchange)
             self.turns.update({entry.turn: entry for entry in found if entry.turn is not None})
         self.turns = {turn: self.turns[turn] for turn in self.at_hand(window)}
 

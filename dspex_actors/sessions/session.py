@@ -24,7 +24,6 @@ from dspex_actors.errors import (
     Cancelled,
     DeadlineExceeded,
     DspexError,
-    Internal,
     SessionBusy,
     StoreUnavailable,
 )
@@ -32,7 +31,7 @@ from dspex_actors.resources.journal import Entry, Verdict, entry_answer
 from dspex_actors.resources.session import SessionRecord
 from dspex_actors.resources.variables import Declared
 from dspex_actors.sessions import busy, changes, suspicion
-from dspex_actors.sessions.answers import MAILBOX_LIMIT, full, mismatch, moved, replies, unknown
+from dspex_actors.sessions.answers import MAILBOX_LIMIT, full, mismatch, moved, refused, replies, unknown
 from dspex_actors.sessions.events import (
     Abort,
     Adopt,
@@ -141,8 +140,8 @@ class Session:
             case Committed(verdict=Verdict.COMMITTED):
                 yield from self._done()
                 yield from self._next(event.now_us)
-            case Committed(verdict=Verdict.REFUSED):
-                yield from self._refused(event.now_us)
+            case Committed(verdict=Verdict.REFUSED | Verdict.GONE):
+                yield from self._refused(event)
                 yield from self._next(event.now_us)
             case Committed() | Release():
                 yield from self._release()
@@ -310,10 +309,9 @@ class Session:
         failed = suspicion.attempt_of(self, turn, error, now_us)
         yield from suspicion.fail(self, turn, error, failed) if turn.kind == "turn" else replies(turn, error)
 
-    def _refused(self, now_us: int) -> Iterator[Effect]:
+    def _refused(self, event: Committed) -> Iterator[Effect]:
         self.stalled = False
-        detail = "The store does not take this turn; nothing of it is in the session. The server's log has the cause."
-        yield from self._fail_current(Internal(detail), now_us)
+        yield from self._fail_current(refused(event.verdict), event.now_us)
 
     def _release(self) -> Iterator[Effect]:
         turn, self.current = self.current, None

@@ -104,8 +104,14 @@ class Snapshots:
     def _make(self, due: _Due, version: int) -> Snapshot | None:
         try:
             found = recollect(self._store, self._store.load_session(due.uid), due.window).found
+            made = encode(found, due.uid, due.window, version, self._clock.now_us())
         except NotFound:
             return None  # deleted meanwhile
-        made = encode(found, due.uid, due.window, version, self._clock.now_us())
+        except StoreUnavailable as error:
+            log.warning("no snapshot of session %s was made: %s", due.uid, error.detail)
+            return None  # the others of the batch may be sound
+        except Exception:
+            log.exception("no snapshot of session %s was made", due.uid)
+            return None
         due.tail.behind_bytes = made.size if made is not None else 0
         return made

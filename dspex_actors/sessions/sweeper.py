@@ -8,6 +8,7 @@ on; several at once do the same thing twice. So it needs no lease: it changes no
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -17,13 +18,13 @@ from typing import TYPE_CHECKING
 
 from dspex_actors.clock import Clock, SystemClock
 from dspex_actors.config import Settings
-from dspex_actors.errors import DspexError, NotFound
-from dspex_actors.resources.journal import FailedTurn, left_of
+from dspex_actors.errors import DspexError, NotFound, StoreUnavailable
+from dspex_actors.resources.journal import Entry, FailedTurn, left_of
 from dspex_actors.resources.retention import Retention, before_us
 from dspex_actors.sessions.reading import recollect
 from dspex_actors.sessions.snapshot import encode
 from dspex_actors.sessions.state import values_of
-from dspex_actors.store.port import Kept, Store
+from dspex_actors.store.port import Held, Kept, Store
 
 if TYPE_CHECKING:
     from dspex_actors.programs.catalogue import Programs
@@ -38,6 +39,7 @@ REST = 9
 """How many times as long as a transaction took nothing is written after it."""
 UNKNOWN_WINDOW = 20
 START_S = 5.0
+RETRY_S = 60.0
 GRACE_S = 5.0
 """Longer than it takes to read a session: what is wiped out was removed before everybody who reads began."""
 
@@ -101,21 +103,33 @@ class Sweeper:
         # Of ordinary priority: a thread that yields would hold the write lock while it waits for a processor.
         asked = self._asked.wait(min(START_S, self._every_s))
         while not self._closing.is_set():
-            self._asked.clear()
-            try:
-                if self._store.claim_sweep(self._every_s) or asked:
-                    self.sweep()
-            except DspexError as error:
-                log.warning("retention was not applied: %s", error.detail)
-            except Exception:
-                log.exception("retention was not applied")
-            asked = self._asked.wait(self._every_s)
+            if asked:  # else whoever asks at this moment would not be heard
+                self._asked.clear()
+            ended = self._apply(asked)
+            asked = self._asked.wait(self._every_s if ended else min(RETRY_S, self._every_s)) or not ended
+
+    def _apply(self, asked: bool) -> bool:
+        """Sweep if that is this one's to do; whether nothing is left to do."""
+        try:
+            if not (self._store.claim_sweep(self._every_s) or asked):
+                return True
+            self.sweep()
+            if not self._closing.is_set():
+                return True
+        except DspexError as error:
+            log.warning("retention was not applied: %s", error.detail)
+        except Exception:
+            log.exception("retention was not applied")
+        with contextlib.suppress(DspexError):
+            self._store.give_back_sweep()
+        return False
 
     def sweep(self) -> None:
         """Apply the retention of every tenant to all its sessions. Raises StoreUnavailable."""
         for tenant, retention in self._steps.tenants(self.default).items():
+            held = Held(tenant, retention, self.default)
             for kept in self._sessions(tenant):
-                self._one(kept, lambda kept, held=retention: self._remove(kept, held))  # type: ignore[misc]
+                self._one(kept, lambda kept, held=held: self._remove(kept, held))  # type: ignore[misc]
         after = ""
         while not self._closing.is_set() and (removed := self._steps.unswept(after, TOGETHER)):
             self._closing.wait(self._grace_s)
@@ -136,6 +150,9 @@ class Sweeper:
             step(kept)
         except NotFound:
             pass  # deleted meanwhile
+        except StoreUnavailable as error:
+            self._store.ping()  # raises, if it is not only this session that cannot be read
+            log.warning("retention was not applied to session %s: %s", kept.uid, error.detail)
         except Exception:
             log.exception("retention was not applied to session %s", kept.uid)
 
@@ -144,23 +161,23 @@ class Sweeper:
         step()
         self._closing.wait(REST * (time.perf_counter() - began))
 
-    def _remove(self, kept: Kept, retention: Retention) -> None:
-        now_us = self._clock.now_us()
+    def _remove(self, kept: Kept, held: Held) -> None:
+        now_us, retention = self._clock.now_us(), held.retention
         if retention.journal_turns is not None or retention.journal_days is not None:
             days = retention.journal_days
             oldest = None if days is None else before_us(now_us, days)
             seq, turns = self._steps.bound(kept, retention.journal_turns, oldest)
             if seq > kept.removed_seq:
-                self._write(lambda: self._steps.remove(kept.uid, seq, turns))
+                self._write(lambda: self._steps.remove(kept.uid, seq, turns, held))
         if retention.failed_days is not None:
-            self._remove_failures(kept, before_us(now_us, retention.failed_days))
+            self._remove_failures(kept, before_us(now_us, retention.failed_days), held)
 
-    def _remove_failures(self, kept: Kept, before: int) -> None:
+    def _remove_failures(self, kept: Kept, before: int, held: Held) -> None:
         last: FailedTurn | None = None
         if kept.failed_at_us is None or kept.failed_at_us >= before:
             return
         while not self._closing.is_set() and (found := self._steps.old_failures(kept.uid, before, last, ENTRIES)):
-            self._write(lambda found=found: self._steps.remove_failures(found))  # type: ignore[misc]
+            self._write(lambda found=found: self._steps.remove_failures(found, held))  # type: ignore[misc]
             last = found[-1]
 
     def _wipe(self, kept: Kept) -> None:
@@ -168,14 +185,14 @@ class Sweeper:
         window = self._window(self._store.load_session(kept.uid).program_uid)
         shown, values_seen, below = course.context(window), False, kept.removed_seq + 1
         while not self._closing.is_set() and (found := self._steps.leftovers(kept.uid, below, ENTRIES)):
-            left: dict[int, bytes] = {}
+            left: list[tuple[Entry, bytes]] = []
             for entry in found:
                 # Newest first: the values that hold where the kept entries begin are the first ones that are met.
                 has_values = values_of(entry) is not None
                 stays = left_of(entry, entry.turn in shown, has_values and not values_seen)
                 values_seen = values_seen or has_values
                 if stays != entry.delta:
-                    left[entry.seq] = stays
+                    left.append((entry, stays))
             if left:
                 self._write(lambda left=left: self._steps.wipe(kept.uid, left))  # type: ignore[misc]
             below = found[-1].seq

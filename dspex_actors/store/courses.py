@@ -44,7 +44,7 @@ class Courses:
             raise NotFound(f"There is no turn {turn}; the last one of this session is {course.last}.")
         course.check_kept(turn)
         found = self.read(connection, uid, course.conversation(turn, newest), seq - course.last)
-        removed = [place for place, entry in enumerate(found, start=1) if entry.is_removed]
+        removed = [place for place, entry in enumerate(found, start=1) if not entry.has_exchange]
         return found[removed[-1] :] if removed else found
 
     def moment(self, connection: Connection, uid: str) -> tuple[Course, int]:

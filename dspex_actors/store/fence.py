@@ -162,9 +162,11 @@ def _check_target(entry: Entry, removed: int) -> None:
 
 def _is_recorded(connection: Connection, entry: Entry) -> bool:
     """Whether this very entry is there already: the answer to its COMMIT was lost."""
-    columns = (journal.c.turn_id, journal.c.body_hash, journal.c.at_us, journal.c.delta)
-    row = connection.execute(select(*columns).where(journal.c.uid == entry.uid, journal.c.seq == entry.seq)).first()
+    columns = (journal.c.turn_id, journal.c.body_hash, journal.c.at_us, journal.c.delta, session.c.removed_seq)
+    both = select(*columns).join_from(journal, session, journal.c.uid == session.c.uid)
+    row = connection.execute(both.where(journal.c.uid == entry.uid, journal.c.seq == entry.seq)).first()
     # The same turn may have run twice, where somebody restarted its session meanwhile: only what is there is recorded.
     if row is None or (row.turn_id, row.body_hash, row.at_us) != (entry.turn_id, entry.body_hash, entry.at_us):
         return False
-    return row.delta in (entry.delta, b"")
+    # Of one that retention has removed meanwhile only a part is there, or nothing.
+    return bool(row.delta == entry.delta or entry.seq <= row.removed_seq)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 
-from sqlalchemy import BigInteger, Connection, Select, String, cast, insert, select, update
+from sqlalchemy import BigInteger, Connection, Select, String, cast, insert, or_, select, update
 
 from dspex_actors.errors import StoreUnavailable
 from dspex_actors.ids import new_ulid
@@ -82,8 +82,15 @@ def raise_state_version(connection: Connection, version: int) -> int:
 def claim_sweep(connection: Connection, now_us: int, every_us: int) -> bool:
     """Whether retention is applied by the caller now: nobody has begun to within this time."""
     last = cast(meta.c.value, BigInteger)
-    due = update(meta).where(meta.c.key == _RETENTION, last <= now_us - every_us).values(value=str(now_us))
-    return connection.scalar(due.returning(meta.c.key)) is not None
+    # A clock that was ahead must not hold up everybody until then: one sweep too many does no harm.
+    due = or_(last <= now_us - every_us, last > now_us)
+    claim = update(meta).where(meta.c.key == _RETENTION, due).values(value=str(now_us))
+    return connection.scalar(claim.returning(meta.c.key)) is not None
+
+
+def give_back_sweep(connection: Connection) -> None:
+    """Whoever asks next may apply retention: the claim came to nothing."""
+    connection.execute(update(meta).where(meta.c.key == _RETENTION).values(value="0"))
 
 
 def _value(key: str) -> Select[str]:

@@ -83,6 +83,14 @@ class Kept(NamedTuple):
     failed_at_us: int | None = None
 
 
+class Held(NamedTuple):
+    """What a removal is done for: the tenant's retention, as it was read, and the default of whoever read it."""
+
+    tenant: str
+    retention: Retention
+    default: Retention
+
+
 class Removal(Protocol):
     """The steps of removing the past of sessions. Each may be repeated, and none depends on who did the one before."""
 
@@ -98,8 +106,10 @@ class Removal(Protocol):
         """The last entry and the last turn to be removed, where so many turns stay, and nothing that is older."""
         ...
 
-    def remove(self, uid: str, seq: int, turns: int) -> None:
-        """From now on entries up to `seq`, and turns up to `turns`, are removed. What they say is still there."""
+    def remove(self, uid: str, seq: int, turns: int, held: Held | None = None) -> None:
+        """From now on entries up to `seq`, and turns up to `turns`, are removed. What they say is still there.
+
+        Nothing where `held` does not hold any more."""
         ...
 
     def unswept(self, after: str, limit: int) -> Sequence[Kept]:
@@ -110,8 +120,8 @@ class Removal(Protocol):
         """Entries before one that still say something, newest first."""
         ...
 
-    def wipe(self, uid: str, left: dict[int, bytes]) -> None:
-        """Leave of entries, by number, no more than that."""
+    def wipe(self, uid: str, left: Sequence[tuple[Entry, bytes]]) -> None:
+        """Leave of entries, as they were read, no more than that; of one that has changed since what is there."""
         ...
 
     def swept(self, uid: str, seq: int) -> None:
@@ -122,8 +132,10 @@ class Removal(Protocol):
         """Failed attempts older than that, oldest first, and after one of them."""
         ...
 
-    def remove_failures(self, failed: Sequence[FailedTurn]) -> None:
-        """Delete attempts, but none that may still run; of one that found a turn to be poison the verdict stays."""
+    def remove_failures(self, failed: Sequence[FailedTurn], held: Held | None = None) -> None:
+        """Delete attempts, but none that may still run; what says of a turn that it is poison stays, but its inputs.
+
+        Nothing where `held` does not hold any more."""
         ...
 
 
@@ -327,6 +339,10 @@ class Store(Protocol):
 
     def claim_sweep(self, every_s: float) -> bool:
         """Whether the caller is to apply retention now: nobody has begun to within this time."""
+        ...
+
+    def give_back_sweep(self) -> None:
+        """The caller did not end what it claimed: whoever asks next is to apply retention."""
         ...
 
     def removal(self) -> Removal:

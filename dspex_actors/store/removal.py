@@ -9,7 +9,7 @@ from dspex_actors.resources.journal import Entry, FailedTurn
 from dspex_actors.resources.retention import Retention
 from dspex_actors.store import retention
 from dspex_actors.store.database import Database
-from dspex_actors.store.port import Kept
+from dspex_actors.store.port import Held, Kept
 
 
 class SqlRemoval:
@@ -34,10 +34,11 @@ class SqlRemoval:
         with self._database.read() as connection:
             return retention.bound(connection, kept, turns, before_us)
 
-    def remove(self, uid: str, seq: int, turns: int) -> None:
-        """From now on entries up to `seq`, and turns up to `turns`, are removed."""
+    def remove(self, uid: str, seq: int, turns: int, held: Held | None = None) -> None:
+        """From now on entries up to `seq`, and turns up to `turns`, are removed, if `held` holds."""
         with self._database.write() as connection:
-            retention.remove(connection, uid, seq, turns)
+            if retention.holds(connection, held):
+                retention.remove(connection, uid, seq, turns)
 
     def unswept(self, after: str, limit: int) -> Sequence[Kept]:
         """Sessions with removed entries that still say something, by uid."""
@@ -49,8 +50,8 @@ class SqlRemoval:
         with self._database.read() as connection:
             return retention.leftovers(connection, uid, below, limit)
 
-    def wipe(self, uid: str, left: dict[int, bytes]) -> None:
-        """Leave of entries, by number, no more than that."""
+    def wipe(self, uid: str, left: Sequence[tuple[Entry, bytes]]) -> None:
+        """Leave of entries, as they were read, no more than that."""
         with self._database.write() as connection:
             retention.wipe(connection, uid, left)
 
@@ -64,7 +65,8 @@ class SqlRemoval:
         with self._database.read() as connection:
             return retention.old_failures(connection, uid, before_us, after, limit)
 
-    def remove_failures(self, failed: Sequence[FailedTurn]) -> None:
-        """Delete attempts, as far as they may be."""
+    def remove_failures(self, failed: Sequence[FailedTurn], held: Held | None = None) -> None:
+        """Delete attempts, as far as they may be, if `held` holds."""
         with self._database.write() as connection:
-            retention.remove_failures(connection, failed, self._clock.now_us())
+            if retention.holds(connection, held):
+                retention.remove_failures(connection, failed, self._clock.now_us())

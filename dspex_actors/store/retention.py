@@ -15,10 +15,11 @@ from sqlalchemy import Connection, Select, and_, delete, func, insert, or_, sele
 
 from dspex_actors.errors import HostLost, PoisonTurn, PreconditionFailed
 from dspex_actors.resources.journal import Entry, FailedTurn
+from dspex_actors.resources.losses import ALONE
 from dspex_actors.resources.retention import Retention
 from dspex_actors.store.journal import entry_of
 from dspex_actors.store.locks import hold
-from dspex_actors.store.port import Kept
+from dspex_actors.store.port import Held, Kept
 from dspex_actors.store.schema import failed_turn, journal, session, snapshot
 from dspex_actors.store.schema import retention as table
 
@@ -46,6 +47,14 @@ def put(
     connection.execute(delete(table).where(table.c.tenant == tenant))
     if made is not None:
         connection.execute(insert(table).values(tenant=tenant, **made.model_dump()))
+
+
+def holds(connection: Connection, held: Held | None) -> bool:
+    """Whether that is so, until the transaction ends; None always is."""
+    if held is None:
+        return True
+    hold(connection, "retention of", held.tenant)
+    return (get(connection, held.tenant) or held.default) == held.retention
 
 
 def tenants(connection: Connection, default: Retention) -> dict[str, Retention]:
@@ -90,7 +99,9 @@ def _last_before(connection: Connection, kept: Kept, before_us: int) -> int:
     young = connection.scalar(left.where(journal.c.at_us >= before_us).order_by(journal.c.seq).limit(1))
     if young is not None:
         return int(young) - 1
-    return int(connection.scalar(left.order_by(journal.c.seq.desc()).limit(1)) or kept.removed_seq)
+    # This statement sees a later moment: what was committed since is young.
+    old = left.where(journal.c.at_us < before_us).order_by(journal.c.seq.desc())
+    return int(connection.scalar(old.limit(1)) or kept.removed_seq)
 
 
 def remove(connection: Connection, uid: str, seq: int, turns: int) -> None:
@@ -113,20 +124,23 @@ def leftovers(connection: Connection, uid: str, below: int, limit: int) -> Seque
     return [entry_of(row) for row in connection.execute(rows.order_by(journal.c.seq.desc()).limit(limit))]
 
 
-def wipe(connection: Connection, uid: str, left: dict[int, bytes]) -> None:
-    """Leave of entries, by number, no more than that."""
-    empty = [seq for seq, delta in left.items() if not delta]
+def wipe(connection: Connection, uid: str, left: Sequence[tuple[Entry, bytes]]) -> None:
+    """Leave of entries, as they were read, no more than that."""
+    empty = [entry.seq for entry, delta in left if not delta]
     connection.execute(update(journal).where(journal.c.uid == uid, journal.c.seq.in_(empty)).values(delta=b""))
-    for seq, delta in left.items():
+    for entry, delta in left:
         if delta:
-            connection.execute(update(journal).where(journal.c.uid == uid, journal.c.seq == seq).values(delta=delta))
+            # Another sweep may have left less since: nothing comes back.
+            same = (journal.c.uid == uid, journal.c.seq == entry.seq, journal.c.delta == entry.delta)
+            connection.execute(update(journal).where(*same).values(delta=delta))
 
 
 def swept(connection: Connection, uid: str, seq: int) -> None:
     """Entries up to `seq` are wiped out: so are snapshots that were made of them."""
-    connection.execute(delete(snapshot).where(snapshot.c.uid == uid, snapshot.c.seq < seq))
-    further = (session.c.uid == uid, session.c.swept_seq < seq)
-    connection.execute(update(session).where(*further).values(swept_seq=seq))
+    # The session's row first, as a deletion has it: else each of the two may wait for the other.
+    further = update(session).where(session.c.uid == uid, session.c.swept_seq < seq).values(swept_seq=seq)
+    if connection.execute(further).rowcount:
+        connection.execute(delete(snapshot).where(snapshot.c.uid == uid, snapshot.c.seq < seq))
 
 
 def old_failures(
@@ -142,13 +156,16 @@ def old_failures(
 
 
 def remove_failures(connection: Connection, failed: Sequence[FailedTurn], now_us: int) -> None:
-    """Delete attempts, but one that may still run; of one that found a turn to be poison the verdict stays."""
+    """Delete attempts, but one that may still run; what says of a turn that it is poison stays, without the inputs."""
     gone: list[FailedTurn] = []
     for attempt in failed:
-        code = orjson.loads(attempt.problem).get("code")
-        if code == PoisonTurn.code:
+        problem = orjson.loads(attempt.problem)
+        is_lost = problem.get("code") == HostLost.code
+        if is_lost and attempt.at_us >= now_us - MAY_RUN_US:
+            continue
+        if problem.get("code") == PoisonTurn.code or (is_lost and problem.get(ALONE)):
             connection.execute(update(failed_turn).where(*_is(attempt)).values(inputs=b"{}"))
-        elif code != HostLost.code or attempt.at_us < now_us - MAY_RUN_US:
+        else:
             gone.append(attempt)
     if gone:
         connection.execute(delete(failed_turn).where(or_(*(and_(*_is(attempt)) for attempt in gone))))

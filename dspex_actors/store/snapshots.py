@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from dspex_actors.resources.snapshot import Snapshot
 from dspex_actors.store.schema import session
@@ -27,7 +28,10 @@ def put(connection: Connection, made: Sequence[Snapshot]) -> None:
     living_on = [one for one in made if one.uid in rows and one.seq >= rows[one.uid].removed_seq]
     new = {(one.uid, one.seq): one for one in living_on if (one.uid, one.seq) not in known}
     if new:
-        connection.execute(insert(table), [{**asdict(one), "tenant": rows[one.uid].tenant} for one in new.values()])
+        # A host and a sweep may make the same one at the same moment.
+        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+        unless_there = dialect.insert(table).on_conflict_do_nothing()
+        connection.execute(unless_there, [{**asdict(one), "tenant": rows[one.uid].tenant} for one in new.values()])
     for uid in rows:
         _prune(connection, uid, sorted((seq for key, seq in {*known, *new} if key == uid), reverse=True))
 

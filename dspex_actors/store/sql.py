@@ -325,6 +325,11 @@ class SqlStore:
         with self._database.write() as connection:
             return identity.claim_sweep(connection, self._clock.now_us(), round(every_s * 1_000_000))
 
+    def give_back_sweep(self) -> None:
+        """Whoever asks next is to apply it."""
+        with self._database.write() as connection:
+            identity.give_back_sweep(connection)
+
     def removal(self) -> Removal:
         """The steps of applying retention."""
         return SqlRemoval(self._database, self._clock)

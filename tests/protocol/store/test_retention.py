@@ -15,6 +15,7 @@ from sqlalchemy import String, func, or_, select
 from dspex_actors.clock import ManualClock
 from dspex_actors.errors import Gone, PreconditionFailed
 from dspex_actors.resources.journal import Entry, FailedTurn, Verdict, entry_answer
+from dspex_actors.resources.losses import losses_of
 from dspex_actors.resources.retention import Retention
 from dspex_actors.resources.session import ForkSpec, SessionRecord
 from dspex_actors.resources.turn import rewind_request
@@ -204,13 +205,18 @@ def test_a_rewind_to_what_was_removed_meanwhile_is_not_committed(store: Store) -
 
 
 def test_a_commit_whose_answer_was_lost_is_found_also_when_it_was_removed(store: Store, clock: ManualClock) -> None:
-    """It is repeated until it is answered, however long that takes."""
+    """It is repeated until it is answered, however long that takes; also of one that a program is still shown."""
     session = make_session(store)
-    entry = turn_of(session, 1)
-    store.commit([entry])
+    shown = b'{"inputs":{},"outputs":{},"usage":{}}'
+    entries = [replace(turn_of(session, n), delta=shown) for n in range(1, 6)]
+    for entry in entries:
+        store.commit([entry])
     clock.advance(10**9)
     keep(store, clock, journal_days=1)
-    assert store.commit([entry]) == [Verdict.COMMITTED]
+    assert {entry.delta for entry in store.entries(session.uid)} == {b"", b'{"inputs":{},"outputs":{}}'}
+    for entry in entries:
+        assert store.commit([entry]) == [Verdict.COMMITTED]
+        assert store.commit([replace(entry, at_us=7)]) == [Verdict.DROPPED]
 
 
 @dataclass
@@ -269,22 +275,44 @@ def test_a_longer_window_shows_what_is_left(store: Store) -> None:
     assert [entry.turn for entry in store.conversation(session.uid, 8, 100)] == [6, 7, 8]
 
 
+def test_of_a_turn_whose_variables_alone_are_left_nothing_is_shown(store: Store) -> None:
+    """To a longer window: it wakes, it can be gone back to and swept again, and it has its variables."""
+    driven = drive(store)
+    for n in range(9):
+        driven.turn(**({"a": n} if n < 3 else {}))
+    keep(store, journal_turns=2)
+    state = woken(store, driven.uid, 100)
+    assert ([past.inputs["q"] for past in state.history], state.variables) == ([6, 7, 8, 9], {"a": 2})
+    assert [entry.turn for entry in store.conversation(driven.uid, 8, 100)] == [6, 7, 8]
+    store.put_retention(TENANT, Retention(journal_turns=1), ALL)
+    sweeper(store, window=100).sweep()
+    assert list(store.removal().unswept("", 9)) == []
+    assert woken(store, driven.uid, 100).variables == {"a": 2}
+
+
 def test_old_failed_attempts_are_removed_but_no_verdict_and_none_that_may_run(store: Store, clock: ManualClock) -> None:
-    """A key that was found to be poison stays refused."""
+    """A key that was found to be poison stays refused; one that lost a host of its own is found to be when it comes."""
     session, now = make_session(store), clock.now_us()
-    problems = {"old": "lm_failed", "poison": "poison_turn", "runs": "host_lost"}
-    for name, code in problems.items():
-        problem = b'{"code":"%s"}' % code.encode()
+    problems = {
+        "alone": b'{"code":"host_lost","alone":true}',
+        "old": b'{"code":"lm_failed"}',
+        "poison": b'{"code":"poison_turn"}',
+        "runs": b'{"code":"host_lost"}',
+    }
+    for name, problem in problems.items():
         store.record_failures([FailedTurn(session.uid, name, 1, 0, b'{"q":1}', problem, now)])
     clock.advance(3600)
     keep(store, clock, failed_days=0.01)
     assert [(each.turn_id, each.inputs) for each in store.failures(session.uid)] == [
+        ("alone", b'{"q":1}'),
         ("poison", b"{}"),
         ("runs", b'{"q":1}'),
     ]
     clock.advance(7200)
     keep(store, clock, failed_days=0.01)
-    assert [each.turn_id for each in store.failures(session.uid)] == ["poison"]
+    left = store.failures(session.uid)
+    assert [(each.turn_id, each.inputs) for each in left] == [("alone", b"{}"), ("poison", b"{}")]
+    assert losses_of(left[:1]).alone is not None
 
 
 def test_each_tenant_has_its_own_and_the_default_is_for_the_others(store: Store) -> None:
@@ -306,6 +334,15 @@ def test_one_sweeps_in_each_interval(store: Store, clock: ManualClock) -> None:
     assert [store.claim_sweep(60), store.claim_sweep(60)] == [True, False]
     clock.advance(60)
     assert store.claim_sweep(60)
+
+
+def test_a_clock_that_was_ahead_holds_up_no_sweep(url: str, clock: ManualClock) -> None:
+    """Of a machine that is gone, perhaps."""
+    ahead = ManualClock()
+    ahead.advance(10**6)
+    with closing(open_store(url, clock=ahead)) as wrong, closing(open_store(url, clock=clock)) as right:
+        assert wrong.claim_sweep(60)
+        assert [right.claim_sweep(60), right.claim_sweep(60)] == [True, False]
 
 
 def test_a_deleted_session_leaves_no_row_in_any_table(store: Store) -> None:

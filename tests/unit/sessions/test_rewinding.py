@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 import pytest
 
 from dspex_actors.errors import StoreUnavailable
-from dspex_actors.resources.journal import Verdict
+from dspex_actors.resources.journal import Entry, Verdict
 from dspex_actors.resources.session import SessionRecord
 from dspex_actors.resources.turn import rewind_request
 from dspex_actors.sessions.activation import Ask
@@ -221,6 +222,25 @@ def test_a_rewind_whose_past_cannot_be_read_says_so(monkeypatch: pytest.MonkeyPa
 
     def fails(*_: Any) -> Any:
         raise faults.pop(0)
+
+    asyncio.run(scenario())
+
+
+def test_a_rewind_that_retention_overtakes_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After what it goes back to was read, and before it is written; the session goes on."""
+
+    async def scenario() -> None:
+        async with hosting() as bench:
+            alice, commit = bench.session(), bench.store.commit
+            await turns(bench, alice, "a", "b", "c")
+
+            def overtaken(entries: Sequence[Entry]) -> list[Verdict]:
+                bench.store.removal().remove(alice.uid, 2, 2)
+                return commit(entries)
+
+            monkeypatch.setattr(bench.store, "commit", overtaken)
+            assert await rewind(bench, alice, 1, "r").error() == "gone"
+            assert (await bench.ask(alice, "d").answer())["turn"] == 4
 
     asyncio.run(scenario())
 

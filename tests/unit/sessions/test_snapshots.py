@@ -17,9 +17,11 @@ from dspex_actors.resources.snapshot import Snapshot
 from dspex_actors.sessions import snapshots
 from dspex_actors.sessions.activation import read_session
 from dspex_actors.sessions.limits import HostLimits
+from dspex_actors.sessions.reading import Read, recollect
 from dspex_actors.sessions.session import Session
 from dspex_actors.sessions.snapshots import Policy, Snapshots
 from dspex_actors.sessions.state import Tail, empty, replay
+from dspex_actors.store.port import Store
 from tests.unit.sessions.hosting import TENANT, Bench, Scripted, ScriptedPrograms, hosting, until
 
 LOOK_ALIKES = ("tgnyijstj", "tetislvlf")
@@ -120,6 +122,30 @@ def test_a_snapshot_that_cannot_be_written_is_no_turns_matter(
     with caplog.at_level(logging.WARNING):
         asyncio.run(scenario())
     assert caplog.text.count("snapshots were not written") == 2
+
+
+def test_one_session_that_cannot_be_read_takes_no_snapshot_from_another(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged, with its name."""
+
+    async def scenario() -> None:
+        async with hosting(limits=HostLimits(snapshots=Policy(entries=1))) as bench:
+            alice, bob = bench.session("alice"), bench.session("bob")
+
+            def read(store: Store, record: SessionRecord, window: int) -> Read:
+                if record.uid == alice.uid:
+                    raise KeyError("inputs")
+                return recollect(store, record, window)
+
+            monkeypatch.setattr(snapshots, "recollect", read)
+            monkeypatch.setattr(snapshots, "PAUSE_S", 60)  # both are due in one batch: `close` ends the pause
+            await asyncio.gather(*(converse(bench, record, 1, 1) for record in (alice, bob)))
+            await bench.close()
+            assert (newest(bench, alice), newest(bench, bob) is not None) == (None, True)
+        assert alice.uid in caplog.text
+
+    asyncio.run(scenario())
 
 
 def test_a_session_that_was_deleted_gets_no_snapshot() -> None:
