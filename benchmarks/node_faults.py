@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import os
 import shutil
-import socket
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -26,6 +25,7 @@ import ray
 from ray.cluster_utils import Cluster
 
 from benchmarks.node_figures import Asked, Figures, figures
+from benchmarks.ports import free_port
 from dspex_actors.config import Settings
 from dspex_actors.errors import DspexError
 from dspex_actors.ids import body_hash
@@ -67,7 +67,7 @@ class FaultyNodes:
     """A cluster whose control store keeps what it knows in files; the first node is the head."""
 
     def __init__(self) -> None:
-        port = _free_port()
+        port = free_port()
         self._cluster = Cluster(
             initialize_head=True, head_node_args=NODE | {"include_dashboard": False, "gcs_server_port": port}
         )
@@ -132,13 +132,6 @@ def faulty_nodes() -> Iterator[FaultyNodes]:
             ray.shutdown()
             nodes.shutdown()
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Stage:

@@ -7,7 +7,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,8 @@ from typing import Self
 
 import psutil
 
+from benchmarks.ports import free_port
+
 ROOT = Path(__file__).resolve().parents[1]
 _MARK = "BENCHMARK_SERVER"
 _OWN_SETTINGS = ("DSPEX_", "RAY_", "PYTHON")
@@ -34,14 +35,6 @@ class ServerError(RuntimeError):
 def stop_on_sigterm() -> None:
     """Let SIGTERM unwind this process, so that the servers below it are stopped."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-
-
-def free_port() -> int:
-    """A loopback port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass(slots=True)

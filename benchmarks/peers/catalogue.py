@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import orjson
 
-from benchmarks.server import Server, free_port
+from benchmarks.ports import free_port
+from benchmarks.server import Server
 from benchmarks.wire import Target, http_request
 
 SERVE = "Ray Serve + DSPy"

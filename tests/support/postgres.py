@@ -10,7 +10,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -21,6 +20,8 @@ from typing import Any
 
 import psycopg
 import pytest
+
+from benchmarks.ports import free_port
 
 MISSING = "missing: PostgreSQL's server (Debian, Ubuntu: apt-get install postgresql)"
 ADMIN = "postgres"
@@ -35,7 +36,7 @@ class PostgresServer:
 
     def __init__(self, binaries: Path, folder: Path, as_postgres: list[str], options: tuple[str, ...]) -> None:
         self._binaries, self._folder, self._as_postgres, self._options = binaries, folder, as_postgres, options
-        self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
 
@@ -171,10 +172,3 @@ def _wait(process: subprocess.Popen[bytes]) -> None:
         process.wait(POLL_S)
     except subprocess.TimeoutExpired:
         return
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -63,12 +63,6 @@ def listen() -> socket.socket:
     return listener
 
 
-def free_port() -> int:
-    """A port that nothing listened on a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 def _run(
     programs: Mapping[str, Any] | None, options: dict[str, Any], ready: Future[Served], stop: threading.Event
 ) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.serve.instances import Instance, free_port
+from benchmarks.ports import free_port
+from tests.cluster.serve.instances import Instance
 
 Serve = Callable[..., Instance]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ START = """
 import sys
 from dspex_actors.cli.serve import run_serve
 from dspex_actors.config import Settings
+from benchmarks.ports import free_port
 sys.exit(run_serve(Settings(), app=sys.argv[1]))
 """
 HERE = Path(__file__).parent
@@ -33,12 +33,6 @@ def wait_until(condition: Callable[[], bool], within_s: float, what: str) -> Non
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.02)
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 class Instance:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 import dspex_actors as dx
+from benchmarks.ports import free_port
 from dspex_actors.client.client import Client
-from tests.support.serving import Served, free_port
+from tests.support.serving import Served
 
 
 def test_the_second_turn_saw_the_first(client: Client) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 import orjson
 import pytest
 
+from benchmarks.ports import free_port
 from dspex_actors.client.client import Client
-from tests.support.serving import Served, free_port
+from tests.support.serving import Served
 from tests.unit.cli_commands.running import dspex, json_of
 
 
