@@ -59,7 +59,7 @@ async def measure(kind: str, on: Stage, nodes: FaultyNodes) -> Figures:
     for process in hit:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.resume()
-    await asyncio.to_thread(nodes.add)
+    nodes.add()  # here: Ray sets signal handlers, which only the main thread may
     await on.wait_whole()
     return felt
 
