@@ -30,9 +30,9 @@ serve: $(STAMP) ## start everything: make serve ARGS="--port 8001"
 	@exec $(BIN)/dspex serve $(ARGS)
 
 .PHONY: test
-test: $(STAMP) ## all tests: unit and protocol on two processors, then cluster (ARGS="-k words": some of them)
+test: $(STAMP) ## all tests, on two processors: unit and protocol, then cluster (ARGS="-k words": some of them)
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/protocol $(ARGS) || $(NONE)
-	$(BIN)/python -m pytest tests/cluster $(ARGS) || $(NONE)
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/cluster $(ARGS) || $(NONE)
 
 .PHONY: test-unit
 test-unit: $(STAMP) ## tests without Ray and network

@@ -15,7 +15,7 @@ from dspex_actors.cli.first_key import provide_admin_key
 from dspex_actors.clock import SystemClock
 from dspex_actors.config import Settings
 from dspex_actors.sessions.keep import keep_what_is_here
-from dspex_actors.sessions.ray_nodes import node_id, ray_options, refuse_elsewhere
+from dspex_actors.sessions.ray_nodes import node_id, per_node, ray_options, refuse_elsewhere
 from dspex_actors.sessions.ray_operations import RayOperations
 from dspex_actors.sessions.ray_seek import follow_table
 from dspex_actors.sessions.router import Router
@@ -32,7 +32,6 @@ ONGOING_LIMIT = 10_000
 
 @serve.deployment(
     name="api",
-    num_replicas=1,
     max_ongoing_requests=ONGOING_LIMIT,
     graceful_shutdown_timeout_s=5,
     health_check_period_s=5,
@@ -72,8 +71,8 @@ def _open(settings: Settings) -> tuple[Any, Any, Any, Any]:
 
 def build(settings: Settings) -> serve.Application:
     """The Serve application for these settings."""
-    api = Api.options(ray_actor_options=ray_options(settings, API_CPUS))  # type: ignore[attr-defined]
-    return api.bind(settings.plain())  # type: ignore[no-any-return]
+    replicas = {"num_replicas": settings.replicas, "max_replicas_per_node": per_node(settings.replicas, API_CPUS)}
+    return Api.options(**replicas, ray_actor_options=ray_options(settings, API_CPUS)).bind(settings.plain())  # type: ignore[attr-defined, no-any-return]
 
 
 def __getattr__(name: str) -> Any:

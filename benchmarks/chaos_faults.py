@@ -28,9 +28,11 @@ from benchmarks.wire import fetch, http_request
 READY_WITHIN_S = 40.0
 """How long to wait for all hosts and the end of the last backlog; then the next fault comes all the same."""
 _POLL_S = 0.25
-_HOSTS = ("host", "standby")
+_PARTS = ("host", "standby", "placement", "placement-standby")
 _FROZEN_S = (1.5, 4.0)
 _PAUSED_S = (0.05, 0.6)
+_NODE_FROZEN_S = (3.0, 6.0)
+"""Long enough for the node to be given up: what is frozen for less has only paused."""
 _TRIES = 400
 
 
@@ -42,14 +44,14 @@ class NotNowError(RuntimeError):
 class Fault:
     """One fault that was injected: when it began and ended (`time.perf_counter()`), and what it hit.
 
-    `pid` is the process whose sessions it concerns, `session` the one session; None and None: everybody's.
+    `pids` are the processes whose sessions it concerns, `session` the one session; without either: everybody's.
     """
 
     kind: str
     at: float
     ended: float
     target: str
-    pid: int | None = None
+    pids: tuple[int, ...] = ()
     session: str | None = None
 
 
@@ -64,7 +66,7 @@ class Injector:
         self.dice = random.Random(seed)
         self.injected: list[Fault] = []
         self._rest_s = rest_s
-        self._most = 0
+        self._most = (0, 0)
         self._stopped: set[psutil.Process] = set()
 
     async def run(self, kinds: Sequence[str], until: float) -> None:
@@ -91,15 +93,16 @@ class Injector:
         report.say(f"{kind}: {fault.target}")
 
     async def _wait_ready(self) -> None:
-        """Until as many hosts and standbys are ready as there ever were, and the last outage's backlog is gone."""
+        """Until as many nodes, hosts and placements are there as ever were, and the last outage's backlog is gone."""
         deadline = time.perf_counter() + READY_WITHIN_S
         while time.perf_counter() < deadline:
-            ready = sum(node["kind"] in _HOSTS and node["status"] == "ready" for node in await self.ours.nodes())
-            self._most = max(self._most, ready)
-            if ready == self._most > 0 and self._is_calm():
+            ready = sum(node["kind"] in _PARTS and node["status"] == "ready" for node in await self.ours.nodes())
+            raylets = len(await asyncio.to_thread(self._named, "raylet"))
+            self._most = max(self._most[0], ready), max(self._most[1], raylets)
+            if (ready, raylets) == self._most and ready and self._is_calm():
                 return
             await asyncio.sleep(_POLL_S)
-        report.say(f"not all hosts and calm within {READY_WITHIN_S:.0f} s: going on without")
+        report.say(f"not all there and calm within {READY_WITHIN_S:.0f} s: going on without")
 
     @property
     def home(self) -> Path:
@@ -135,6 +138,17 @@ class Injector:
         named = [each for each in psutil.process_iter() if part in _command(each)]
         return sorted((each for each in named if self.ours.server.owns(each)), key=lambda each: each.pid)
 
+    async def named(self, name: str, without: str = "\0") -> psutil.Process:
+        """One of the server's processes of that name, whose command line does not have the other thing."""
+        found = [each for each in await asyncio.to_thread(self._named, name) if without not in _command(each)]
+        if not found:
+            raise NotNowError(f"no process {name}")
+        return self.dice.choice(found)
+
+    def _named(self, name: str) -> list[psutil.Process]:
+        named = [each for each in psutil.process_iter(["name"]) if each.info["name"] == name]
+        return sorted((each for each in named if self.ours.server.owns(each)), key=lambda each: each.pid)
+
     def _owned(self, pid: int) -> psutil.Process:
         process = psutil.Process(pid)
         if not self.ours.server.owns(process):
@@ -166,7 +180,7 @@ Inject = Callable[[Injector, str], Awaitable[Fault]]
 def _kill(kind_of_node: str, *, holds_sessions: bool = False) -> Inject:
     async def inject(injector: Injector, kind: str) -> Fault:
         process = await injector.one(kind_of_node)
-        return _killed(kind, process, process.pid if holds_sessions else None)
+        return _killed(kind, process, (process.pid,) if holds_sessions else ())
 
     return inject
 
@@ -178,10 +192,10 @@ def _kill_worker(part: str) -> Inject:
     return inject
 
 
-def _killed(kind: str, process: psutil.Process, holder: int | None = None) -> Fault:
+def _killed(kind: str, process: psutil.Process, holders: tuple[int, ...] = ()) -> Fault:
     at = time.perf_counter()
     process.send_signal(signal.SIGKILL)
-    return Fault(kind, at, at, f"pid {process.pid}", holder)
+    return Fault(kind, at, at, f"pid {process.pid}", holders)
 
 
 async def _kill_two(injector: Injector, kind: str) -> Fault:
@@ -206,7 +220,7 @@ def _freeze(target: Callable[[Injector], Awaitable[psutil.Process]], within_s: t
         alive = process.is_running()
         injector.carry_on(process)
         said = f"pid {process.pid} for {frozen_s:.2f} s" + ("" if alive else ", killed meanwhile")
-        return Fault(kind, at, time.perf_counter(), said, process.pid if kind.endswith("host") else None)
+        return Fault(kind, at, time.perf_counter(), said, (process.pid,) if kind.endswith("host") else ())
 
     return inject
 
@@ -222,10 +236,42 @@ async def _freeze_in_transaction(injector: Injector, kind: str) -> Fault:
             await asyncio.sleep(frozen_s)
             injector.carry_on(process)
             said = f"pid {process.pid} for {frozen_s:.2f} s with a transaction open"
-            return Fault(kind, at, time.perf_counter(), said, process.pid)
+            return Fault(kind, at, time.perf_counter(), said, (process.pid,))
         injector.carry_on(process)
         await asyncio.sleep(injector.dice.uniform(0.001, 0.01))
     raise NotNowError(f"process {process.pid} was never caught inside a transaction")
+
+
+def _node(injector: Injector) -> Awaitable[psutil.Process]:
+    """The manager of a node that is not the head: with that one the control store would be lost."""
+    return injector.named("raylet", without="--head")
+
+
+async def _kill_raylet(injector: Injector, kind: str) -> Fault:
+    """All that runs there ends with it."""
+    raylet = await _node(injector)
+    return _killed(kind, raylet, tuple(each.pid for each in raylet.children(recursive=True)))
+
+
+async def _freeze_node(injector: Injector, kind: str) -> Fault:
+    """Everything on it, its manager first; what wakes up, the manager last, is a node of zombies."""
+    raylet = await _node(injector)
+    at, frozen_s, family = time.perf_counter(), injector.dice.uniform(*_NODE_FROZEN_S), [raylet]
+    injector.stop(raylet)
+    for process in raylet.children(recursive=True):
+        with suppress(psutil.Error):
+            injector.stop(process)
+            family.append(process)
+    await asyncio.sleep(frozen_s)
+    for process in reversed(family):
+        injector.carry_on(process)
+    said = f"raylet {raylet.pid} and {len(family) - 1} others for {frozen_s:.2f} s"
+    return Fault(kind, at, time.perf_counter(), said, tuple(each.pid for each in family))
+
+
+async def _kill_gcs(injector: Injector, kind: str) -> Fault:
+    """The server under test starts it again."""
+    return _killed(kind, await injector.named("gcs_server"))
 
 
 async def _migrate(injector: Injector, kind: str) -> Fault:
@@ -243,7 +289,7 @@ async def _drain(injector: Injector, kind: str) -> Fault:
     said = (
         f"{node['name']}: {status} {answer.get('code') or answer.get('status') if isinstance(answer, dict) else answer}"
     )
-    return Fault(kind, at, time.perf_counter(), said, node["pid"])
+    return Fault(kind, at, time.perf_counter(), said, (node["pid"],))
 
 
 async def _usurp(injector: Injector, kind: str) -> Fault:
@@ -254,7 +300,7 @@ async def _usurp(injector: Injector, kind: str) -> Fault:
     at = time.perf_counter()
     moved = await asyncio.to_thread(injector.store.take_leases, node["name"], heir["name"], injector.home)
     placement.kill()
-    return Fault(kind, at, time.perf_counter(), f"{moved} units of {node['name']} to {heir['name']}", node["pid"])
+    return Fault(kind, at, time.perf_counter(), f"{moved} units of {node['name']} to {heir['name']}", (node["pid"],))
 
 
 async def _restart_postgres(injector: Injector, kind: str) -> Fault:
@@ -285,13 +331,15 @@ FAULTS: dict[str, Inject] = {
     "kill-supervisor": _kill("hosts"),
     "kill-root": _kill("root"),
     "kill-replica": _kill_worker("ServeReplica"),
-    "kill-raylet": _kill_worker("raylet/raylet"),
+    "kill-raylet": _kill_raylet,
+    "kill-gcs": _kill_gcs,
     "freeze-host": _freeze(_a("host"), _FROZEN_S),
     "freeze-in-transaction": _freeze_in_transaction,
     "freeze-standby": _freeze(_a("standby"), _FROZEN_S),
     "freeze-placement": _freeze(_a("placement"), _FROZEN_S),
     "freeze-supervisor": _freeze(_a("hosts"), _FROZEN_S),
     "freeze-replica": _freeze(_replica, _PAUSED_S),
+    "freeze-node": _freeze_node,
     "pause-host": _freeze(_a("host"), _PAUSED_S),
     "migrate": _migrate,
     "drain": _drain,
@@ -299,7 +347,7 @@ FAULTS: dict[str, Inject] = {
     "restart-postgres": _restart_postgres,
     "cut-commit": _cut_commit,
 }
-_NEEDS_NODES = frozenset({"kill-raylet"})
+_NEEDS_NODES = frozenset({"kill-raylet", "kill-gcs", "freeze-node"})
 _NEEDS_POSTGRES = frozenset({"restart-postgres", "cut-commit"})
 
 
@@ -313,8 +361,8 @@ def chosen_faults(names: Sequence[str], *, postgres: bool, nodes: int = 1) -> li
     if unknown := sorted(set(names) - FAULTS.keys()):
         raise ValueError(f"There is no fault {', '.join(unknown)}; there are {', '.join(FAULTS)}.")
     if impossible := sorted(absent & set(names)):
-        raise ValueError(f"Not here: {', '.join(impossible)}. The store's faults need --store-url postgresql://…, the "
-                         "raylet's need several nodes: on one node it is the whole instance.")  # fmt: skip
+        raise ValueError(f"Not here: {', '.join(impossible)}. The store's faults need --postgres or --store-url "
+                         "postgresql://…, those of nodes --nodes 3: on one node it is the whole instance.")  # fmt: skip
     return list(dict.fromkeys(names)) or [name for name in FAULTS if name not in absent]
 
 

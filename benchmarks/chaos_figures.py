@@ -6,7 +6,7 @@ import itertools
 import math
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,6 +23,19 @@ class Struck:
     fault: Fault
     outage: Outage
     failed_tries: int
+
+    def as_json(self) -> dict[str, Any]:
+        """What it was, its figures, and every single added latency: figures of several runs can be made of it."""
+        added = [round(value, 1) for value in self.outage.added_ms]
+        return {**asdict(self.fault), **self.outage.as_json(), "added_ms": added, "failed_tries": self.failed_tries}
+
+    @classmethod
+    def from_json(cls, plain: dict[str, Any]) -> Struck:
+        """What `as_json` gave, read from a file: there is no infinity there."""
+        fault = Fault(*(plain[name] for name in ("kind", "at", "ended", "target", "pids", "session")))
+        outage_ms = math.inf if plain["outage_ms"] is None else plain["outage_ms"]
+        rest = (plain[name] for name in ("worst_later_ms", "errors", "generator_late_ms"))
+        return cls(fault, Outage(outage_ms, tuple(plain["added_ms"]), *rest), plain["failed_tries"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +62,23 @@ class Figures:
 
     def kinds(self) -> dict[str, dict[str, Any]]:
         """The figures of each kind of fault, over all faults of the kind."""
-        found: dict[str, list[Struck]] = {}
-        for each in sorted(self.struck, key=lambda struck: struck.fault.kind):
-            found.setdefault(each.fault.kind, []).append(each)
-        return {kind: _of_kind(each) for kind, each in found.items()}
+        return kinds_of(self.struck)
 
     def as_json(self) -> dict[str, Any]:
         """Everything, fault by fault."""
-        faults = [
-            {**asdict(each.fault), **each.outage.as_json(), "failed_tries": each.failed_tries} for each in self.struck
-        ]
+        faults = [each.as_json() for each in self.struck]
         plain = {
             name: getattr(self, name) for name in ("turns", "available", "at_first", "unanswered", "fault_free_ms")
         }
         return {**plain, "errors": dict(self.errors), "kinds": self.kinds(), "faults": faults}
+
+
+def kinds_of(struck: Iterable[Struck]) -> dict[str, dict[str, Any]]:
+    """The figures of each kind of fault, over all faults of the kind."""
+    found: dict[str, list[Struck]] = {}
+    for each in struck:
+        found.setdefault(each.fault.kind, []).append(each)
+    return {kind: _of_kind(found[kind]) for kind in sorted(found)}
 
 
 def figures_of(operations: Sequence[Operation], faults: Sequence[Fault]) -> Figures:
@@ -97,13 +113,13 @@ def _concerned(wanted: Sequence[Operation], fault: Fault) -> list[Operation]:
     """The turns of the sessions that the fault is about: others, on other hosts, would end the outage too early."""
     if fault.session is not None:
         return [each for each in wanted if each.session == fault.session]
-    if fault.pid is None:
+    if not fault.pids:
         return list(wanted)
     last: dict[str, tuple[float, int]] = {}
     for each in wanted:
         if each.answer is not None and each.done is not None and each.done < fault.at:
             last[each.session] = max(last.get(each.session, (0.0, 0)), (each.done, each.answer.process))
-    theirs = {session for session, (_, process) in last.items() if process == fault.pid}
+    theirs = {session for session, (_, process) in last.items() if process in fault.pids}
     return [each for each in wanted if each.session in theirs] or list(wanted)
 
 

@@ -118,7 +118,7 @@ class PostgresStore:
 
     def restart(self) -> float:
         """Stop it as a crash would and start it with its own options; blocks. Gives `perf_counter()` of the stop."""
-        folder = Path(self._run("SHOW data_directory")[0][0])
+        folder = self._folder()
         binary = Path((folder / "postmaster.opts").read_text().split()[0])
         user = {} if folder.stat().st_uid == os.getuid() else {"user": folder.owner()}
         stopped = time.perf_counter()
@@ -126,6 +126,15 @@ class PostgresStore:
         command = [binary.with_name("pg_ctl"), "restart", "-D", folder, "-m", "immediate", "-w", "-s"]
         subprocess.run([*command, "-l", folder / "chaos.log"], check=True, timeout=60, cwd="/", **user)  # type: ignore[call-overload]
         return stopped
+
+    def stop(self) -> None:
+        """End the server as a crash would, also one that `restart` has started; blocks."""
+        server = psutil.Process(int((self._folder() / "postmaster.pid").read_text().split()[0]))
+        server.send_signal(signal.SIGQUIT)
+        psutil.wait_procs([server], timeout=60)
+
+    def _folder(self) -> Path:
+        return Path(self._run("SHOW data_directory")[0][0])
 
     def _run(self, statement: str, values: tuple[str, ...] = ()) -> list[Any]:
         psycopg = importlib.import_module("psycopg")

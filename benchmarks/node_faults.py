@@ -26,6 +26,7 @@ from ray.cluster_utils import Cluster
 
 from benchmarks.node_figures import Asked, Figures, figures
 from benchmarks.ports import free_port
+from benchmarks.quiet import QUIET
 from dspex_actors.config import Settings
 from dspex_actors.errors import DspexError
 from dspex_actors.ids import body_hash
@@ -48,13 +49,7 @@ EVERY_S = 0.25
 SETTLED_S = 1.0
 WAIT_S = 120.0
 TIMEOUT_S = 60.0
-QUIETER = {
-    "RAY_AUTH_MODE": "disabled",
-    "RAY_enable_metrics_collection": "0",
-    "RAY_event_stats": "0",
-    "RAY_memory_monitor_refresh_ms": "0",
-    "RAY_task_events_report_interval_ms": "0",
-}
+QUIETER = QUIET | {"RAY_AUTH_MODE": "disabled"}
 ROWS = (
     "SELECT s.id, j.turn_id, j.turn FROM journal j JOIN session s ON s.uid = j.uid"
     " WHERE j.kind = 'turn' ORDER BY s.id, j.seq"

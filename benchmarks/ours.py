@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import orjson
 
-from benchmarks.server import Server, ServerError
+from benchmarks.server import ROOT, Server, ServerError
 from benchmarks.wire import Answer, Target, fetch, http_request
 from dspex_actors.ids import new_ulid
 
@@ -35,7 +35,13 @@ def ours_server(disk: Path | None = None, env: Mapping[str, str] | None = None) 
     return Server(
         NAME,
         ["-c", "from dspex_actors.cli.main import main; main()", "serve"],
-        env={"DSPEX_HOME": "{folder}/home", "DSPEX_HOST": "127.0.0.1", "DSPEX_PORT": "{port}", **(env or {})},
+        env={
+            "PYTHONPATH": str(ROOT),
+            "DSPEX_HOME": "{folder}/home",
+            "DSPEX_HOST": "127.0.0.1",
+            "DSPEX_PORT": "{port}",
+            **(env or {}),
+        },
         stop_signal=signal.SIGTERM,
         folder=home,
         cwd=home,

@@ -34,6 +34,9 @@ class Settings(BaseSettings):
     store_password: SecretStr | None = Field(default=None, description="password of the store's PostgreSQL role")
     hosts: int = Field(default=1, ge=1, le=64, description="hosts that own sessions")
     standby: int = Field(default=1, ge=0, le=64, description="warm hosts that take over")
+    api_replicas: int | None = Field(
+        default=None, ge=1, le=64, description="processes that answer HTTP; 2 with PostgreSQL, else 1, when not given"
+    )
     stream_ports: str = Field(
         default="", description="ports that hosts take for routers on other nodes, as 7400-7463; any when not given"
     )
@@ -75,7 +78,9 @@ class Settings(BaseSettings):
     retention_failed_days: float | None = Field(
         default=None, gt=0, le=36_500, description="days that failed attempts are kept, likewise"
     )
-    retention_every_s: float = Field(default=3600.0, gt=0, description="seconds from one sweep of the past to the next")
+    retention_every_s: float = Field(
+        default=3600.0, gt=0, le=43_200, description="seconds from one sweep of the past to the next"
+    )
     test_mode: bool = Field(default=False, description="shorter waits for tests; never in production")
 
     @field_validator("home")
@@ -127,6 +132,11 @@ class Settings(BaseSettings):
     def has_one_node(self) -> bool:
         """Whether the store is a file, which only one node has."""
         return not self._store[0].startswith("postgresql")
+
+    @property
+    def replicas(self) -> int:
+        """How many processes answer HTTP: a cluster has one when another is lost."""
+        return self.api_replicas or (1 if self.has_one_node else 2)
 
     @property
     def host_ports(self) -> range:

@@ -56,8 +56,8 @@ class Groups:
     async def join_all(
         self, group: Hashable, processes: Iterable[Any], *, timeout_s: float = CALL_TIMEOUT_S
     ) -> list[Holder]:
-        """Enter several."""
-        return list(await asyncio.gather(*(self.join(group, who=who, timeout_s=timeout_s) for who in processes)))
+        """Enter several, in this order; `timeout_s` is for each."""
+        return [await self.join(group, who=who, timeout_s=timeout_s) for who in processes]
 
     async def leave(self, group: Hashable, *, who: Any = None, timeout_s: float = CALL_TIMEOUT_S) -> None:
         """Take a process out once.

@@ -13,18 +13,21 @@ import secrets
 from collections.abc import Callable, Coroutine
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from supervisors.heartbeats import Heartbeat, NodeBeat, NodeDetector, NodeVerdict
-from supervisors.nodes import Address, Agent, Nodes
+from supervisors.nodes import Address, Agent, Nodes, connected, knock
 from supervisors.orphans import Claim
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 _POLL_S = 0.5
+_DRAIN_POLL_S = 0.1
 _PAUSE_S = 0.2
-_CONNECT_S = 1.0
 _PROMPT_S = 0.5
+_TOLD_S = 0.1
 
 
 @dataclass(slots=True)
@@ -49,6 +52,7 @@ class _Node:
     line: str = ""  # names our connection to the agent
     refusals: int = 0
     gone: bool = False  # the cluster has dropped it: it never comes back
+    untold: bool = False  # lost, and who asks has not been told
     watched: dict[str, Watched] = field(default_factory=dict)
 
 
@@ -61,7 +65,7 @@ class NodeWatch:
         nodes: The cluster.
         lost: A node is lost: whoever runs there is to be given up. Told once, until the node comes back.
         back: A lost node is heard again: its children are stale by epoch. End them, then call `readmit`.
-        draining: A node will go away; told once, half a second after the cluster knows at the latest.
+        draining: A node will go away; told once, a tenth of a second after the cluster knows.
         options: When a silent node is lost.
         bury: Whether the cluster is told of a loss.
     """
@@ -82,13 +86,12 @@ class NodeWatch:
         self._bury_lost = bury
         self._claim: Claim | None = None
         self._nodes: dict[str, _Node] = {}
-        self._drained: set[str] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._closing = asyncio.Event()
 
     async def open(self) -> None:
         """Begin to watch. The first agents take a second or two to start; until then the cluster's word counts."""
-        self._listing = asyncio.get_running_loop().create_task(self._list())
+        self._listing = asyncio.gather(self._list(), self._list_draining())
         self._spawn(self._look())
 
     async def close(self) -> None:
@@ -187,41 +190,47 @@ class NodeWatch:
         if node is not None and node.agent is not None:
             node.agent.kill(node.line, key)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
     async def _list(self) -> None:
-        """Learn of nodes from the cluster: new ones, dead ones, draining ones."""
+        """Learn of nodes from the cluster: new ones, and dead ones."""
         following: AbstractSet[str] = frozenset()
         while not self._closing.is_set():
             try:
                 alive = await self._cluster.alive()
-                self._note_draining(await self._cluster.draining())
             except ConnectionError as error:
                 log.warning("the cluster does not answer, its nodes are watched as they were: %s", error)
             else:
                 for id_ in following - alive.keys():
                     self._drop(id_)
                 for id_ in alive.keys() - following - {self._cluster.here}:
-                    self._begin(id_, alive[id_])
+                    node = self._nodes.setdefault(id_, _Node(id_, alive[id_], NodeDetector(self._options)))
+                    node.manager, node.following = alive[id_], self._spawn(self._follow(node))
                 following = alive.keys() - {self._cluster.here}
-            for node in [node for node in self._nodes.values() if node.detector.verdict == "unknown"]:
+            for node in [each for each in self._nodes.values() if each.detector.verdict == "unknown"]:
                 self._spawn(self._try_manager(node))
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._closing.wait(), _POLL_S)
+            await self._pause(_POLL_S)
 
-    def _note_draining(self, nodes: set[str]) -> None:
-        for id_ in nodes - self._drained:
-            self._draining(id_)
-        self._drained = nodes
+    async def _list_draining(self) -> None:
+        known = set[str]()
+        while not self._closing.is_set():
+            try:
+                found = await self._cluster.draining()
+            except ConnectionError as error:
+                log.debug("the cluster does not say which nodes will go away: %s", error)
+            else:
+                for id_ in found - known:
+                    self._draining(id_)
+                known = found
+            await self._pause(_DRAIN_POLL_S if self._nodes else _POLL_S)
 
-    def _begin(self, id_: str, manager: Address) -> None:
-        node = self._nodes.setdefault(id_, _Node(id_, manager, NodeDetector(self._options)))
-        node.manager = manager
-        node.following = self._spawn(self._follow(node))
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._closing.wait(), seconds)
 
     def _drop(self, id_: str) -> None:
         """The cluster says that it is dead; node ids are never used again."""
@@ -247,33 +256,39 @@ class NodeWatch:
     def _note_lost(self, node: _Node, why: str, bury: bool) -> None:
         log.warning("node %s is lost: %s", node.id, why)
         node.watched.clear()
+        node.untold = True
         if bury:
             self._spawn(self._bury(node, why))
         else:
+            self._tell_lost(node)
+
+    def _tell_lost(self, node: _Node) -> None:
+        if node.untold:
+            node.untold = False
             self._lost(node.id)
 
     async def _bury(self, node: _Node, why: str) -> None:
         """Let the cluster know, as long as it takes: its control store may be away.
 
-        Those who ask are told after the first try: what they start again is not to land there.
+        Those who ask are told after the first try, so that what they start again does not land there; but they do not
+        wait long for it: who buries a node a moment after another watch gets no answer.
         """
-        was_told = False
         while not node.gone and node.detector.verdict == "lost":
-            is_buried = await self._try_to_bury(node, why)
-            if not was_told:
-                was_told = True
-                self._lost(node.id)
-            if is_buried:
+            trying = self._spawn(self._try_to_bury(node, why))
+            await asyncio.wait({trying}, timeout=_TOLD_S if node.untold else None)
+            self._tell_lost(node)
+            if await trying:
                 return
             # It may have been us who were cut off: then the node is heard before this is tried again.
             await asyncio.sleep(self._options.node_timeout_s)
+        self._tell_lost(node)
 
     async def _try_to_bury(self, node: _Node, why: str) -> bool:
         """Only a cluster that answers at once is told: to one that was away, the node may have been heard meanwhile."""
         began = asyncio.get_running_loop().time()
         try:
             await self._cluster.alive()
-            if asyncio.get_running_loop().time() - began > _PROMPT_S:
+            if asyncio.get_running_loop().time() - began > _PROMPT_S or node.detector.verdict != "lost":
                 return False
             await self._cluster.bury(node.id, why)
         except ConnectionError as error:
@@ -286,7 +301,7 @@ class NodeWatch:
         while not node.gone:
             try:
                 agent = await self._cluster.agent(node.id, node.manager[0])
-                reader, writer = await _connected(await agent.address())
+                reader, writer = await connected(await agent.address())
             except (OSError, TimeoutError) as error:
                 log.debug("no agent on node %s yet: %s", node.id, error)
                 await asyncio.sleep(_PAUSE_S)
@@ -317,6 +332,7 @@ class NodeWatch:
         first = node.detector.verdict == "unknown"
         if node.detector.beat():
             log.warning("node %s is back", node.id)
+            self._tell_lost(node)
             self._back(node.id)
         if first and node.agent is not None:
             self._spawn(self._sweep(node, node.agent))
@@ -357,7 +373,7 @@ class NodeWatch:
         if node.detector.verdict not in ("alive", "unknown"):
             return
         try:
-            await _knock(node.manager)
+            await knock(node.manager)
         except (OSError, TimeoutError):
             self._lose(node, "neither its agent nor its manager answers")
         else:
@@ -366,7 +382,7 @@ class NodeWatch:
     async def _try_manager(self, node: _Node) -> None:
         """A node without an agent is lost when its manager's port is closed, twice."""
         try:
-            await _knock(node.manager)
+            await knock(node.manager)
         except ConnectionRefusedError:
             node.refusals += 1
             if node.refusals > 1 and node.detector.verdict == "unknown":
@@ -375,14 +391,3 @@ class NodeWatch:
             log.debug("the manager of node %s does not answer: %s", node.id, error)
         else:
             node.refusals = 0
-
-
-async def _connected(address: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Raises OSError or TimeoutError."""
-    return await asyncio.wait_for(asyncio.open_connection(*address), _CONNECT_S)
-
-
-async def _knock(address: Address) -> None:
-    """Connect and leave. Raises OSError or TimeoutError."""
-    _, writer = await _connected(address)
-    writer.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Protocol
 
 from supervisors.errors import NotBeating
@@ -9,6 +10,8 @@ from supervisors.heartbeats import Heartbeat
 from supervisors.orphans import Claim
 
 Address = tuple[str, int]
+
+CONNECT_S = 1.0
 
 
 class Agent(Protocol):
@@ -58,3 +61,14 @@ class Nodes(Protocol):
     async def bury(self, node_id: str, why: str) -> None:
         """Let the cluster count a node as dead."""
         ...
+
+
+async def connected(address: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Raises OSError or TimeoutError."""
+    return await asyncio.wait_for(asyncio.open_connection(*address), CONNECT_S)
+
+
+async def knock(address: Address) -> None:
+    """Connect and leave. Raises OSError or TimeoutError."""
+    _, writer = await connected(address)
+    writer.close()

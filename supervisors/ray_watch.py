@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -153,7 +154,10 @@ class DeathFeed:
     async def _feed(self) -> None:
         while not self._closed:
             try:
+                began = time.monotonic()
                 batch = await self._subscriber.poll(batch_size=500, timeout=_QUIET_S)
+                if not batch and not self._closed and time.monotonic() - began < _QUIET_S / 2:
+                    raise ConnectionError("nothing to tell, at once: so Ray says that its control store is away")
                 for key, record in batch:
                     self._note(key, record)
                 if not batch and not self._closed:

@@ -7,6 +7,7 @@ from typing import Any
 
 from dspex_actors.cli import output
 from dspex_actors.cli.options import (
+    ApiReplicas,
     AsJson,
     DedicatedCgroup,
     DedicatedCpus,
@@ -46,6 +47,7 @@ def config(
     store_url: StoreUrl = None,
     hosts: Hosts = None,
     standby: Standby = None,
+    api_replicas: ApiReplicas = None,
     stream_ports: StreamPorts = None,
     session_idle_s: SessionIdle = None,
     sessions_in_memory: SessionsInMemory = None,

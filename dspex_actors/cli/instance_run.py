@@ -119,8 +119,9 @@ class InstanceRun:
     def _start_ray(self) -> None:
         from dspex_actors.cli import cluster
 
-        actors = self._settings.hosts + self._settings.standby + self._settings.dedicated_limit
-        self._cluster = cluster.Cluster(self._settings.run_dir, self._logs, actors)
+        settings = self._settings
+        actors = settings.hosts + settings.standby + settings.dedicated_limit + settings.replicas
+        self._cluster = cluster.Cluster(settings.run_dir, self._logs, actors)
         self._stopping.listen()
         self._app = cast("AppModule", importlib.import_module(self._app_name))
 

@@ -9,6 +9,7 @@ import typer
 from dspex_actors.cli import hosts, output, programs, retention, sessions
 from dspex_actors.cli.configuration import config
 from dspex_actors.cli.options import (
+    ApiReplicas,
     AsJson,
     DedicatedCgroup,
     DedicatedCpus,
@@ -59,6 +60,7 @@ def serve(
     store_url: StoreUrl = None,
     hosts: Hosts = None,
     standby: Standby = None,
+    api_replicas: ApiReplicas = None,
     stream_ports: StreamPorts = None,
     session_idle_s: SessionIdle = None,
     sessions_in_memory: SessionsInMemory = None,

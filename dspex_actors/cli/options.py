@@ -21,6 +21,9 @@ StoreUrl = Annotated[
 ]
 Hosts = Annotated[int | None, typer.Option(help="Hosts that own sessions.")]
 Standby = Annotated[int | None, typer.Option(help="Warm hosts that take over.")]
+ApiReplicas = Annotated[
+    int | None, typer.Option(help="Processes that answer HTTP; 2 with PostgreSQL, else 1, when not given.")
+]
 StreamPorts = Annotated[str | None, typer.Option(help="Ports of hosts for other nodes, as 7400-7463.")]
 SessionIdle = Annotated[
     float | None, typer.Option("--session-idle-s", help="Idle seconds after which a session leaves memory.")

@@ -128,8 +128,9 @@ def _unknown(what: str, key: str) -> DspexError:
 
 
 def _foreign(answer: Answer, url: str, key: str | None) -> Failure:
-    """A proxy's own answer is plain text: 503 says that nobody was asked, 502 and 504 that somebody may have been."""
-    if answer.status not in (502, 503, 504):
+    """A proxy's own answer is plain text: 503 says that nobody was asked, 502 and 504 that somebody may have been, and
+    so does the 500 that Ray Serve's front makes of all three."""
+    if answer.status not in (502, 503, 504) and not (answer.status == 500 and answer.body == b"Internal Server Error"):
         return Failure(unexpected(url, answer), again=False)
     lost = answer.status != 503 and key is not None
     said = f"The proxy at {url} answered {answer.status}"

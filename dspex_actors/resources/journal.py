@@ -133,6 +133,11 @@ def left_of(entry: Entry, shown: bool, values: bool) -> bytes:
     return orjson.dumps(left) if left else b""
 
 
+def can_lose(entry: Entry) -> bool:
+    """Whether a later removal may leave less of a removed entry than there is."""
+    return left_of(entry, shown=False, values=False) != entry.delta
+
+
 def check_left(entry: Entry) -> None:
     """Raises Gone for an entry that retention has removed."""
     if entry.is_removed:

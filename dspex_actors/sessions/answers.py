@@ -13,6 +13,7 @@ from dspex_actors.errors import (
     MailboxFull,
     Moved,
     OutcomeUnknown,
+    StoreUnavailable,
 )
 from dspex_actors.resources.journal import Verdict
 from dspex_actors.sessions.events import Effect, Reply
@@ -45,6 +46,11 @@ def mismatch(turn_id: str) -> IdempotencyMismatch:
 def moved() -> Moved:
     """Not here: the router tries again, by a newer table if there is one."""
     return Moved("This session is served by another host now.")
+
+
+def unreachable() -> StoreUnavailable:
+    """Nothing has begun, because it could not be committed."""
+    return StoreUnavailable("The store does not answer; this turn did not run. Try again shortly.")
 
 
 def refused(verdict: Verdict) -> DspexError:

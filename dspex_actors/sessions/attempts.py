@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 
 from dspex_actors.clock import Clock
@@ -9,6 +10,7 @@ from dspex_actors.programs.call import ProgramCall
 from dspex_actors.sessions.activation import Activation, TokenLog
 from dspex_actors.sessions.events import Event, Release, Start
 from dspex_actors.sessions.inbox import Inbox
+from dspex_actors.sessions.pacing import Pace
 from dspex_actors.sessions.run import Outcome, Run, ended
 from dspex_actors.sessions.runner import Limits, Runner
 from dspex_actors.sessions.watching import listeners
@@ -25,6 +27,7 @@ class Attempts:
         handle: Lets something happen to one of them.
         wear: Hears of programs that had to be stopped.
         limits: How long programs may keep others waiting.
+        when: Calls back as soon as something may begin.
     """
 
     def __init__(
@@ -35,10 +38,12 @@ class Attempts:
         handle: Callable[[Activation, Event], None],
         wear: Wear,
         limits: Limits,
+        when: Callable[[Callable[[], None]], None],
     ) -> None:
         self._inbox, self._clock = inbox, clock
         self._active, self._handle = active, handle
-        self._wear = wear
+        self._wear, self._when = wear, when
+        self._loop, self._pace, self._closing = asyncio.get_running_loop(), Pace(), False
         self._runner = Runner(limits, wear, lambda runs: inbox.put(lambda: self._again(runs)))
 
     def start(self, activation: Activation, effect: Start) -> None:
@@ -65,8 +70,15 @@ class Attempts:
             on_token=on_token if streaming else None, deadline_s=None, variables=effect.variables,
         )  # fmt: skip
         self._wear.turn()
-        activation.runs[token] = Run(program, call, done)
-        self._runner.start(activation.runs[token])
+        run = activation.runs[token] = Run(program, call, done)
+        rest_s = self._pace.rest_s(activation.uid, effect.waited, self._loop.time())
+        if rest_s:
+            self._loop.call_later(rest_s, self._begin, run)
+        else:
+            self._begin(run)
+
+    def _begin(self, run: Run) -> None:
+        self._when(lambda: None if self._closing else self._runner.start(run))
 
     def abort(self, activation: Activation, token: int) -> None:
         """Stop an attempt, as far as it can be stopped."""
@@ -80,6 +92,7 @@ class Attempts:
 
     def close(self) -> None:
         """Run nothing more; attempts that still run are abandoned. Blocks."""
+        self._closing = True
         self._runner.close()
 
     def _stream(self, activation: Activation, token: int, name: str, delta: str) -> None:

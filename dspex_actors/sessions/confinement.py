@@ -11,6 +11,7 @@ import contextlib
 import logging
 import math
 import os
+import subprocess
 import threading
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -95,12 +96,22 @@ def check_folder(settings: Settings) -> None:
     trial = folder / f"dspex-trial-{os.getpid()}"
     try:
         trial.mkdir()
-        missing = [name for name in ("memory.max", "cpu.max", "cgroup.procs") if not (trial / name).exists()]
-        trial.rmdir()
+        try:
+            missing = [name for name in ("memory.max", "cpu.max", "cgroup.procs") if not (trial / name).exists()]
+            if not missing:
+                _try_to_enter(trial)
+        finally:
+            trial.rmdir()
     except OSError as error:
         raise InvalidRequest(unusable(folder, str(error.strerror))) from error
     if missing:
         raise InvalidRequest(unusable(folder, f"groups in it have no {' and no '.join(missing)}"))
+
+
+def _try_to_enter(group: Path) -> None:
+    """With a process that does nothing: the kernel also asks who may move processes out of where this one is."""
+    with subprocess.Popen(["/bin/sh", "-c", "read line"], stdin=subprocess.PIPE) as process:
+        (group / "cgroup.procs").write_text(str(process.pid))
 
 
 def unusable(folder: Path, why: str) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from dspex_actors.ids import unit_of_session
 from dspex_actors.resources.session import Guest
-from dspex_actors.sessions.units import Units
+from dspex_actors.sessions.planner import HostView
+from dspex_actors.sessions.units import Units, idle_hosts
 from dspex_actors.store.port import NOBODY, Lease
 
 
@@ -95,3 +96,15 @@ class Guests:
             for name, uid in hosts.items()
             if uid not in moving and ((lease := self.lease(uid)) is None or lease.host != name)
         ]
+
+
+def removable(hosts: Sequence[HostView], units: Units) -> list[str]:
+    """Hosts that may end where there are too many, the best one first.
+
+    Those that leave and have given everything away come first: each would only be followed by another one. Then the
+    idle ones, but for as many as there are hosts that have still something to give away.
+    """
+    leaving = [view.name for view in hosts if view.draining]
+    empty = [name for name in leaving if not units.is_in_use(name)]
+    idle = idle_hosts(hosts, units)
+    return empty + idle[: max(0, len(idle) - (len(leaving) - len(empty)))]

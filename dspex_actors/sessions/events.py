@@ -196,7 +196,10 @@ class Recall:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Run the program; say `Ran` or `Raised` with the same token, also after an `Abort`."""
+    """Run the program; say `Ran` or `Raised` with the same token, also after an `Abort`.
+
+    `waited`: the turn waited for another one of its session.
+    """
 
     token: int
     turn_id: str
@@ -204,6 +207,7 @@ class Start:
     inputs: Json
     history: tuple[HistoryTurn, ...]
     variables: TurnVariables = field(default_factory=TurnVariables.none)
+    waited: bool = False
 
 
 @dataclass(frozen=True, slots=True)

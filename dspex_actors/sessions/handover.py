@@ -8,7 +8,6 @@ transaction makes: until that is known, the turn may end, but what it has to say
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -143,8 +142,10 @@ class Handover:
         task.add_done_callback(self._tasks.discard)
 
     async def _let_go(self, uid: str, own: Lease) -> None:
-        with contextlib.suppress(Moved):  # somebody else has given it away
+        try:
             await self.session(uid, own, None, None)
+        except Moved:  # somebody else has given it away, perhaps before this began: it may come back one day
+            self._tenure.open([uid])
         self.tell()
 
     def tell(self) -> None:

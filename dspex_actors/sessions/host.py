@@ -21,7 +21,8 @@ from dspex_actors.errors import Cancelled, DeadlineExceeded, Draining, DspexErro
 from dspex_actors.resources.journal import Entry, Verdict
 from dspex_actors.resources.turn import Cancellation
 from dspex_actors.sessions.activation import Activation, Ask, Coming, checked_inputs, status_of
-from dspex_actors.sessions.answers import moved, unknown
+from dspex_actors.sessions.answers import moved, unknown, unreachable
+from dspex_actors.sessions.assurance import Assurance
 from dspex_actors.sessions.attempts import Attempts
 from dspex_actors.sessions.cancelling import cancel
 from dspex_actors.sessions.events import (
@@ -80,6 +81,11 @@ class Host:
 
     A turn that it acknowledges is committed under the epoch that the turn started with. Must be made on the loop that
     it is to use; all methods are called there.
+
+    Attributes:
+        assurance: Keeps the host sure of its leases.
+        handover: Gives units and sessions to other hosts.
+        suspects: Knows of turns that may have killed other hosts.
     """
 
     def __init__(
@@ -96,22 +102,23 @@ class Host:
         )
         self._guards = Guards(self._clock)
         self._tenure = Tenure(self._loop, self._deliver, lambda waiter: self._refuse(waiter, moved()), self._release)
+        self.assurance = Assurance(partial(store.held_by, name), self._tenure, self._clock)
         self._room = MemoryRoom(self._loop, limits.room, lambda idle: self._handle(idle, Release()))
         self._active = self._room.active
-        self.wear = Wear(limits.wear, self._clock.monotonic_s, self._own_bytes)
+        self.wear = Wear(limits.wear, self._clock.monotonic_s)
         self._attempts = Attempts(
-            self._inbox, self._clock, self._active.values, self._handle, self.wear, limits.programs
-        )
-        self._handover = Handover(name, store, self._tenure, self._active, self._handle)
-        self._suspects = Suspects(
-            store, self._clock, self._inbox, self._active, self._handle, self._reply, self._handover.send_home
+            self._inbox, self._clock, self._active.values, self._handle, self.wear, limits.programs,
+            self.assurance.when_sure,
+        )  # fmt: skip
+        self.handover = Handover(name, store, self._tenure, self._active, self._handle)
+        self.suspects = Suspects(
+            store, self._clock, self._inbox, self._active, self._handle, self._reply, self.handover.send_home
         )
         self._owner: dict[Waiter, Activation | None] = {}
         self._intake = Intake[Coming](
             self._loop, lambda new: self._tenure.admit(*new) if new[1] in self._owner else None
         )
         self._left: set[Waiter] = set()
-        self._process = psutil.Process()
         self._draining = False
         self._idle = asyncio.Event()
 
@@ -123,16 +130,6 @@ class Host:
     def disown(self, units: Iterable[str]) -> None:
         """These units are another host's now."""
         self._tenure.disown(units)
-
-    @property
-    def handover(self) -> Handover:
-        """Gives units and sessions to other hosts."""
-        return self._handover
-
-    @property
-    def suspects(self) -> Suspects:
-        """Knows of turns that may have killed other hosts."""
-        return self._suspects
 
     def _release(self, units: Collection[str]) -> None:
         self._guards.release(units)
@@ -146,7 +143,8 @@ class Host:
             waiter.fail(Draining("The service is stopping. Try again in a moment.", retry_after_s=2))
         else:
             self._owner[waiter] = None
-            self._intake.put(ask.uid, (ask, waiter, self._loop.time() + ask.turn.timeout_s))
+            new = (ask, waiter, self._loop.time() + ask.turn.timeout_s)
+            self.assurance.when_sure(partial(self._intake.put, ask.uid, new), partial(self._give_up, waiter))
 
     def leave(self, waiter: Waiter) -> None:
         """The waiter's client has gone."""
@@ -156,14 +154,15 @@ class Host:
             self._left.add(waiter)
 
     def cancel(self, uid: str, unit: str, turn_id: str | None, key: str) -> Cancellation | None:
-        """See `cancelling.cancel`; None also when the unit is not this host's, or turns are on their way in."""
-        if unit not in self._tenure or uid in self._intake:
+        """See `cancelling.cancel`; None also when the unit is not surely this host's, or turns are on their way in."""
+        if not self.assurance.is_sure or unit not in self._tenure or uid in self._intake:
             return None
         return cancel(self._active.get(uid), turn_id, key, self._clock.now_us(), self._handle)
 
     def watch(self, wanted: Watch, waiter: Waiter) -> Turn | Sight:
         """See `watching.join`."""
-        if not self._tenure.holds(wanted.unit, wanted.epoch) or wanted.uid in self._intake:
+        is_ours = self.assurance.is_sure and self._tenure.holds(wanted.unit, wanted.epoch)
+        if not is_ours or wanted.uid in self._intake:
             return Sight.ASK_AGAIN
         return join(self._active.get(wanted.uid), wanted, waiter)
 
@@ -203,6 +202,10 @@ class Host:
         """An answer for somebody whose turn has not reached its session."""
         self._forget_waiter(waiter)
         waiter.fail(error)
+
+    def _give_up(self, waiter: Waiter) -> None:
+        if waiter in self._owner:
+            self._refuse(waiter, unreachable())
 
     def _forget_waiter(self, waiter: Waiter) -> None:
         self._owner.pop(waiter, None)
@@ -276,9 +279,9 @@ class Host:
             case Recall():
                 self._waker.recall(activation, effect, partial(self._recalled, activation, effect))
             case Examine():
-                self._suspects.examine(activation, effect)
+                self.suspects.examine(activation, effect)
             case Settle():
-                self._suspects.settle(activation, effect)
+                self.suspects.settle(activation, effect)
             case Look():
                 self._waker.look(session, effect, self._clock, partial(self._handle, activation))
             case Adopt(program):
@@ -346,7 +349,7 @@ class Host:
         `turn` is what was current before: once it has an entry, the writer may make it a part of that state.
         """
         self._attempts.abandon(activation)
-        self._suspects.abandon(activation, turn)
+        self.suspects.abandon(activation, turn)
         self._forget(activation)
         send_away([activation], error, turn)
         for waiter in list(activation.timers):
@@ -369,11 +372,7 @@ class Host:
     def load(self) -> Load:
         """What this host has to do now."""
         in_flight = sum(held.session.in_flight for held in self._active.values() if held.session is not None)
-        return Load(self._tenure.shards, len(self._active), in_flight, self._process.memory_info().rss)
-
-    def _own_bytes(self) -> int:
-        memory = self._process.memory_info()
-        return int(memory.rss - memory.shared)
+        return Load(self._tenure.shards, len(self._active), in_flight, psutil.Process().memory_info().rss)
 
     async def drain(self, timeout_s: float) -> bool:
         """Refuse new turns and wait for those that are here; whether all have ended."""
@@ -387,11 +386,12 @@ class Host:
     async def close(self) -> None:
         """Stop at once: what runs is abandoned, what is queued for commit is written."""
         self._draining = True
-        self._handover.close()
+        self.handover.close()
         self._room.close()
+        self.assurance.close()
         await asyncio.to_thread(self._attempts.close)
         await asyncio.to_thread(self._journal.close)
-        await asyncio.to_thread(self._suspects.close)
+        await asyncio.to_thread(self.suspects.close)
         await asyncio.to_thread(self._waker.close)
         stopped = OutcomeUnknown("The service stopped before the turn's answer came. Ask by its key.")
         send_away(self._active.values(), stopped)

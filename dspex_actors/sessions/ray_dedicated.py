@@ -18,7 +18,7 @@ import ray
 from dspex_actors.config import Settings
 from dspex_actors.errors import DspexError, Moved, NoCapacity, NotFound, SessionBusy, StoreUnavailable
 from dspex_actors.resources.session import Guest
-from dspex_actors.sessions.dedication import Guests
+from dspex_actors.sessions.dedication import Guests, removable
 from dspex_actors.sessions.placement import Migrated, choose
 from dspex_actors.sessions.ray_book import RETRY_S, Book
 from dspex_actors.sessions.ray_moves import Moves
@@ -33,6 +33,8 @@ LOOK_S = 2.0
 """How often to read which sessions are dedicated: whoever created or deleted one may have died before saying so."""
 TELL_S = 2.0
 """How long a standby may take to hear whom it is for, before another one is taken."""
+MOVED_S = 1.0
+"""How long the move of a session may take to end after its old host has given it away."""
 TURN_S = 3600.0
 """How long a session that leaves with its host may finish a turn before another host is sought."""
 PAUSE_MAX_S = 30.0
@@ -68,6 +70,7 @@ class Dedications:
         self._faults: dict[str, str] = {}
         self._line = asyncio.Lock()
         self._news = asyncio.Event()
+        moves.end_for_good = self._end_for_good
 
     # What is asked of placement --------------------------------------------------------------------------------
     async def house(self, uid: str, patience_s: float) -> None:
@@ -176,22 +179,36 @@ class Dedications:
                 self._moves.begin_drain(name)
 
     async def _fit(self) -> None:
-        while (surplus := await self._slots.fit(self._extra())) > len(self._book.leaving & self._book.alive.keys()):
+        while (surplus := await self._slots.fit(self._extra())) > 0:
             log.debug("there are %s hosts too many", surplus)
-            if not await self._remove():
+            for name in removable(self._book.hosts(), self._book.units):
+                if await self._remove(name):
+                    break
+            else:
                 return
+
+    async def _end_for_good(self, name: str) -> bool:
+        """A dedicated host that leaves has given its session away: has another one been started for that already?"""
+        if (uid := self._book.dedicated.get(name)) is None:
+            return False
+        if (task := self._housing.get(uid)) is not None:
+            await asyncio.wait([task], timeout=MOVED_S)
+        try:
+            return await self._slots.fit(self._extra()) > 0 and await self._remove(name)
+        except (SupervisorError, StoreUnavailable, ray.exceptions.RayError) as error:
+            log.info("another host comes after %s: %s", name, error)
+            return False
 
     def _extra(self) -> int:
         return self._guests.hosts_wanted(self._book.dedicated, self._book.leaving)
 
-    async def _remove(self, name: str | None = None) -> bool:
-        """Let that host end, by default one that is idle, and none come in its place; False if it has to be kept."""
+    async def _remove(self, name: str) -> bool:
+        """Let that host end, and none come in its place; False if it has to be kept, or has ended already."""
         book = self._book
         async with book.lock:  # or a lost host's units may be on their way to it
-            if name is None:
-                name = next(iter(idle_hosts(book.hosts(), book.units)), "")
-            if name not in book.alive or name in book.leaving or book.units.is_in_use(name):
+            if name not in book.alive or book.units.is_in_use(name):
                 return False
+            was_leaving = name in book.leaving
             book.leaving.add(name)
         is_gone = False
         try:
@@ -200,7 +217,7 @@ class Dedications:
         finally:
             if is_gone:
                 book.dedicated.pop(name, None)  # its slot has ended with it
-            else:
+            elif not was_leaving:
                 book.leaving.discard(name)
                 book.tell_again()  # who waits for a standby may have it
         return is_gone

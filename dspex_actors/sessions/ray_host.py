@@ -30,6 +30,7 @@ from dspex_actors.sessions.keep import keep_what_is_here
 from dspex_actors.sessions.limits import limits_of
 from dspex_actors.sessions.load import Load
 from dspex_actors.sessions.placement import HostInfo, lifeline_of
+from dspex_actors.sessions.priority import lower_priority
 from dspex_actors.sessions.ray_nodes import node_id, refuse_elsewhere, stream_ip
 from dspex_actors.sessions.ray_seek import placement_handle
 from dspex_actors.sessions.server import HostServer
@@ -48,8 +49,9 @@ WEAR_S = 1.0
 """How often a host looks whether it is worn out."""
 LEAVE_S = 0.5
 """How long Ray has to end an actor that wants to, before its process ends by itself."""
-PROBATION_S = 10.0
-"""How long placement may look for a standby that a suspect turn has to itself, before it is asked again."""
+PROBATION_S = 1.0
+"""How long placement may look for a standby that a suspect turn has to itself, before it is asked again: one that is
+found for a turn whose time is over is not there for the next."""
 SWITCH_S = 0.001
 """How long a thread that runs a program may hold the interpreter while the I/O thread has a reply to send; Python's own
 choice is 5 ms, several turns long."""
@@ -213,9 +215,8 @@ class HostActor:
 
     def _begin(self) -> None:
         """Build the host, then let the I/O loop stay in touch with placement for as long as the process lives."""
-        # Niceness is a thread's own on Linux, so only this one yields.
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), START_NICE)
         try:
+            lower_priority(START_NICE)
             self._info = self._build()
         except Exception:
             log.exception("host %s cannot start", self._name)
@@ -244,6 +245,7 @@ class HostActor:
         async def listen() -> TlsAddress | None:
             self._host = Host(self._name, store, programs, limits=limits)
             self._host.suspects.seek = self._seek
+            self._host.assurance.begin()
             self._server = HostServer(self._host, store.store_id, store.stream_key)
             await self._server.listen(address)
             return None if ip is None else await self._server.listen_tls(ip, settings.host_ports)

@@ -33,6 +33,8 @@ class Moves:
     def __init__(self, book: Book, settle: Callable[[], Awaitable[None]]) -> None:
         self._book = book
         self._settle = settle
+        self.end_for_good: Callable[[str], Awaitable[bool]] | None = None
+        """Lets an empty host end so that none comes in its place, where that is right; asked before one retires."""
 
     # As the plan says ------------------------------------------------------------------------------------------
     def begin(self, carry: Carry) -> None:
@@ -214,7 +216,8 @@ class Moves:
                 while name in book.alive and (book.units.of(name) or book.units.is_expected(name)):
                     await book.news.wait()
                 log.info("host %s has given everything away", name)
-                await book.handles[name].retire.remote(book.term)
+                if self.end_for_good is None or not await self.end_for_good(name):
+                    await book.handles[name].retire.remote(book.term)
             await asyncio.sleep(RETRY_S)
 
 

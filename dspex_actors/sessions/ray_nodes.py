@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 from typing import Any
 
 import ray
@@ -59,3 +60,15 @@ def _is_loopback(ip: str) -> bool:
 
 def _living_nodes() -> list[dict[str, Any]]:
     return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+
+
+def per_node(copies: int, cpus: float) -> int | None:
+    """How many of some processes a node may have, so that no node's loss takes all of them; None where that cannot be.
+
+    Args:
+        copies: How many there are.
+        cpus: What each asks for; only nodes with so many count.
+    """
+    nodes = ray.nodes() if ray.is_initialized() else []  # type: ignore[no-untyped-call]
+    fit = sum(node["Alive"] and node["Resources"].get("CPU", 0) >= cpus for node in nodes)
+    return math.ceil(copies / fit) if min(copies, fit) > 1 else None

@@ -16,6 +16,9 @@ from dspex_actors.sessions.units import idle_hosts
 
 log = logging.getLogger(__name__)
 
+MOVE_S = 10.0
+"""How long the session may take to come; its turn waits, so nothing holds it."""
+
 
 class Probations:
     """Puts sessions on probation, the first that asks first, as many at a time as there are standbys.
@@ -40,12 +43,14 @@ class Probations:
         try:
             async with asyncio.timeout(patience_s):
                 name = await self._take(uid)
+                if name is None:
+                    return
         except TimeoutError:
             raise NoCapacity("No host is free to run a suspect turn alone. Try again.", retry_after_s=1) from None
         log.warning("host %s runs one turn of session %s alone: it was running at two losses", name, uid)
         try:
             await self._book.handles[name].put_on_probation.remote(uid, self._book.term)
-            await self._moves.migrate(uid, shard, name, patience_s)
+            await self._moves.migrate(uid, shard, name, MOVE_S)
         finally:
             self._book.spawn(self._see_off(name))
 
@@ -54,16 +59,17 @@ class Probations:
         self._book.probation[name] = uid
         self._book.spawn(self._see_off(name))
 
-    async def _take(self, uid: str) -> str:
-        """The next host that is free."""
+    async def _take(self, uid: str) -> str | None:
+        """The next host that is free; None if the session has one meanwhile."""
         async with self._line:
-            while True:
+            while uid not in self._book.probation.values():
                 news = self._book.news
                 async with self._book.lock:  # or a lost host's units may be on their way to it
                     if idle := idle_hosts(self._book.hosts(), self._book.units):
                         self._book.probation[idle[-1]] = uid
                         return idle[-1]
                 await news.wait()
+        return None
 
     async def _see_off(self, name: str) -> None:
         """When the session has left, or the host is lost, nobody is there on probation any more."""

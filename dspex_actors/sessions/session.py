@@ -31,7 +31,7 @@ from dspex_actors.resources.journal import Entry, Verdict, entry_answer
 from dspex_actors.resources.session import SessionRecord
 from dspex_actors.resources.variables import Declared
 from dspex_actors.sessions import busy, changes, suspicion
-from dspex_actors.sessions.answers import MAILBOX_LIMIT, full, mismatch, moved, refused, replies, unknown
+from dspex_actors.sessions.answers import MAILBOX_LIMIT, full, mismatch, moved, refused, replies, unknown, unreachable
 from dspex_actors.sessions.events import (
     Abort,
     Adopt,
@@ -72,7 +72,7 @@ class Turn:
     `watchers` look on, and change nothing.
 
     A change that is no turn goes the same way, but runs no program (`changes.py`). `followed`: the live version of the
-    program was asked for already.
+    program was asked for already. `waited`: for another turn of the session.
     """
 
     turn_id: str
@@ -94,6 +94,7 @@ class Turn:
     """Whether it waits for a host of its own."""
     watchers: dict[Waiter, None] = field(default_factory=dict)
     followed: bool = False
+    waited: bool = False
 
 
 @dataclass(slots=True)
@@ -232,6 +233,7 @@ class Session:
 
     def _start(self, turn: Turn, now_us: int) -> Effect:
         self.tokens += 1
+        turn.waited = now_us > turn.started_at_us
         turn.token, turn.started_at_us = self.tokens, now_us
         self.current = turn
         return suspicion.begin(self, turn, FAILED_KEPT) if turn.kind == "turn" else changes.begin(self, turn, now_us)
@@ -336,8 +338,7 @@ class Session:
             yield from (Reply(waiter, unknown(turn.turn_id)) for waiter in turn.waiters)
             turn.waiters.clear()
         while self.mailbox:
-            unreachable = StoreUnavailable("The store does not answer; this turn did not run. Try again shortly.")
-            yield from replies(self.mailbox.popleft(), unreachable)
+            yield from replies(self.mailbox.popleft(), unreachable())
 
     # Somebody stops waiting ------------------------------------------------------------------------------------
     def _leave(self, event: Leave) -> Iterator[Effect]:

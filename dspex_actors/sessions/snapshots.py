@@ -7,15 +7,14 @@ session now. Losing one costs nothing but time: its journal says the same.
 from __future__ import annotations
 
 import logging
-import os
 import queue
-import sys
 import threading
 from dataclasses import dataclass
 
 from dspex_actors.clock import Clock
 from dspex_actors.errors import NotFound, StoreUnavailable
 from dspex_actors.resources.snapshot import Snapshot
+from dspex_actors.sessions.priority import lower_priority
 from dspex_actors.sessions.reading import recollect
 from dspex_actors.sessions.session import Session
 from dspex_actors.sessions.snapshot import encode
@@ -79,8 +78,7 @@ class Snapshots:
         self._thread.join(timeout_s)
 
     def _serve(self) -> None:
-        if sys.platform == "linux":
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+        lower_priority(NICE)
         while (first := self._queue.get()) is not None:
             self._closing.wait(PAUSE_S)
             due = {first.uid: first}

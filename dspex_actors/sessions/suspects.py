@@ -28,10 +28,17 @@ from dspex_actors.store.port import Store
 log = logging.getLogger(__name__)
 
 RETRY_S = 0.05
+APART_S = 0.01
+"""Suspects begin in groups of 1, 2, 4 and so on, each when the one before has ended, or done no harm for so long: if
+that takes this host along too, few others are on record as having run beside it."""
 IDLE_S = 5.0
 """How long a host on probation waits for the turn that it is there for."""
 
 Tell = Callable[[], None]
+
+
+_Key = tuple[str, str]
+"""A turn: its session's uid, and its id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,10 @@ class _Look:
     is_new: bool
     alone: bool
 
+    @property
+    def key(self) -> _Key:
+        return self.activation.uid, self.effect.attempt.turn_id
+
 
 @dataclass(frozen=True, slots=True)
 class _Put:
@@ -50,6 +61,10 @@ class _Put:
 
     activation: Activation
     effect: Settle
+
+    @property
+    def key(self) -> _Key:
+        return self.activation.uid, self.effect.turn_id
 
 
 class Suspects:
@@ -86,6 +101,7 @@ class Suspects:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="suspects")
         self._jobs = list[_Look | _Put]()
         self._is_writing = False
+        self._young, self._width = set[_Key](), 1
         self._closing = threading.Event()
         self._probation: str | None = None
         self._idle: asyncio.TimerHandle | None = None
@@ -150,24 +166,66 @@ class Suspects:
 
     def _put(self, job: _Look | _Put) -> None:
         self._jobs.append(job)
-        if not self._is_writing:
+        if isinstance(job, _Put):
+            self._drop_look(job)
+            self._grown(job.key)
+        self._go_on()
+
+    def _drop_look(self, put: _Put) -> None:
+        """Its attempt is over before it was looked up."""
+        for look in [job for job in self._jobs if isinstance(job, _Look) and job.key == put.key]:
+            if look.effect.attempt.attempt == put.effect.attempt:
+                self._jobs.remove(look)
+                self._loop.call_soon(self._examined, look, Finding.FREE)
+
+    def _go_on(self) -> None:
+        if self._jobs and not self._is_writing:
             self._is_writing = True
             self._loop.call_soon(self._begin)
 
     def _begin(self) -> None:
-        jobs, self._jobs = self._jobs, []
-        if not self._closing.is_set():
+        if self._closing.is_set():
+            return  # `close` writes what is left
+        jobs = self._take()
+        self._is_writing = bool(jobs)
+        if jobs:
             self._thread.submit(self._write, jobs)
 
+    def _take(self) -> list[_Look | _Put]:
+        """What goes to the thread now: all but suspects of later groups, and what is to follow those."""
+        is_next = not self._young
+        room = self._width if is_next else 0
+        taken, left, waiting = list[_Look | _Put](), list[_Look | _Put](), set[_Key]()
+        for job in self._jobs:
+            is_suspect = isinstance(job, _Look) and job.effect.losses > 0
+            if job.key in waiting or (is_suspect and room == 0):
+                waiting.add(job.key)
+                left.append(job)
+                continue
+            if is_suspect:
+                self._young.add(job.key)
+                room -= 1
+            taken.append(job)
+        if is_next:
+            self._width = 2 * self._width if waiting else 1
+        self._jobs = left
+        return taken
+
+    def _grown(self, key: _Key) -> None:
+        self._young.discard(key)
+        if not self._young:
+            self._go_on()
+
     def _done(self, tells: Sequence[Tell]) -> None:
-        self._is_writing = bool(self._jobs)
-        if self._is_writing:
-            self._loop.call_soon(self._begin)
+        self._is_writing = False
+        self._go_on()
         for tell in tells:
             tell()
 
     def _examined(self, look: _Look, found: Finding | DspexError) -> None:
         activation = look.activation
+        if look.key in self._young:
+            self._loop.call_later(APART_S if found is Finding.RECORDED else 0, self._grown, look.key)
         self._handle(activation, Examined(look.effect.token, found, self._clock.now_us()))
         if found is Finding.HELD and self.seek is not None and activation.session and self.is_held(activation.uid):
             self.seek(activation.uid, activation.session.record.shard)

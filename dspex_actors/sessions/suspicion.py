@@ -79,7 +79,7 @@ def examined(session: Session, event: Examined) -> Iterator[Effect]:
 def start(session: Session, turn: Turn) -> Effect:
     """Run the program."""
     past = tuple(session.state.history)
-    return Start(turn.token, turn.turn_id, turn.attempt, turn.inputs, past, changes.variables(session))
+    return Start(turn.token, turn.turn_id, turn.attempt, turn.inputs, past, changes.variables(session), turn.waited)
 
 
 def attempt_of(session: Session, turn: Turn, error: DspexError, now_us: int, starts: int | None = None) -> FailedTurn:
@@ -127,7 +127,8 @@ def judge(told: int, recorded: Losses, attempt: FailedTurn, alone: bool) -> Verd
     """What to do with a turn.
 
     Args:
-        told: How many losses its router has seen it run at.
+        told: How many losses its router thinks it was running at. It also counts where it only waited, so from the
+            second on the record is believed: no turn that its router calls a suspect begins before it is there.
         recorded: What the store says of its earlier attempts.
         attempt: The one that is about to begin, as it is written.
         alone: Whether this host has nothing else to do.
@@ -137,7 +138,7 @@ def judge(told: int, recorded: Losses, attempt: FailedTurn, alone: bool) -> Verd
     if recorded.alone is not None:
         error = poison(attempt.turn_id)
         return Verdict(error, (replace(recorded.alone, problem=orjson.dumps(error.problem())),))
-    losses = max(told, recorded.count)
+    losses = recorded.count or min(told, 1)
     if losses == 0:
         return Verdict(Finding.FREE)
     if losses >= LOSSES and not alone:

@@ -12,14 +12,15 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dspex_actors.clock import Clock, SystemClock
 from dspex_actors.config import Settings
 from dspex_actors.errors import DspexError, NotFound, StoreUnavailable
-from dspex_actors.resources.journal import Entry, FailedTurn, left_of
+from dspex_actors.ids import rfc3339
+from dspex_actors.resources.journal import Entry, FailedTurn, can_lose, left_of
 from dspex_actors.resources.retention import Retention, before_us
 from dspex_actors.sessions.reading import recollect
 from dspex_actors.sessions.snapshot import encode
@@ -40,6 +41,8 @@ REST = 9
 UNKNOWN_WINDOW = 20
 START_S = 5.0
 RETRY_S = 60.0
+UNDERSTOOD = 3
+"""The state version from which on hosts know what a removed past is (`sessions/snapshot.py` has the versions)."""
 GRACE_S = 5.0
 """Longer than it takes to read a session: what is wiped out was removed before everybody who reads began."""
 
@@ -125,17 +128,39 @@ class Sweeper:
         return False
 
     def sweep(self) -> None:
-        """Apply the retention of every tenant to all its sessions. Raises StoreUnavailable."""
+        """Apply the retention of every tenant to all its sessions.
+
+        Raises:
+            StoreUnavailable: The store does not answer, or hosts of an older program may read it.
+        """
+        if self._store.state_version() < UNDERSTOOD:
+            raise StoreUnavailable(
+                "Hosts of an older program may be there, which do not know what a removed past is. Retention begins by "
+                "itself when the last of them has gone."
+            )
+        now_us = self._now_us()
         for tenant, retention in self._steps.tenants(self.default).items():
             held = Held(tenant, retention, self.default)
             for kept in self._sessions(tenant):
-                self._one(kept, lambda kept, held=held: self._remove(kept, held))  # type: ignore[misc]
+                self._one(kept, lambda kept, held=held: self._remove(kept, held, now_us))  # type: ignore[misc]
         after = ""
         while not self._closing.is_set() and (removed := self._steps.unswept(after, TOGETHER)):
             self._closing.wait(self._grace_s)
             for kept in removed:
                 self._one(kept, self._wipe)
             after = removed[-1].uid
+
+    def _now_us(self) -> int | None:
+        """What is old is told by it; None where the clock is not to be believed."""
+        now_us = self._clock.now_us()
+        if self._steps.trusts(now_us):
+            return now_us
+        log.warning(
+            "nothing is removed for its age: the clock says %s, more than a day off the last sweep. Set it right; if "
+            "it is right, wait: it is believed in a day",
+            rfc3339(now_us),
+        )
+        return None
 
     def _sessions(self, tenant: str) -> Iterator[Kept]:
         after = ""
@@ -161,15 +186,15 @@ class Sweeper:
         step()
         self._closing.wait(REST * (time.perf_counter() - began))
 
-    def _remove(self, kept: Kept, held: Held) -> None:
-        now_us, retention = self._clock.now_us(), held.retention
-        if retention.journal_turns is not None or retention.journal_days is not None:
-            days = retention.journal_days
-            oldest = None if days is None else before_us(now_us, days)
+    def _remove(self, kept: Kept, held: Held, now_us: int | None) -> None:
+        retention = held.retention
+        days = None if now_us is None else retention.journal_days
+        if retention.journal_turns is not None or days is not None:
+            oldest = None if now_us is None or days is None else before_us(now_us, days)
             seq, turns = self._steps.bound(kept, retention.journal_turns, oldest)
             if seq > kept.removed_seq:
                 self._write(lambda: self._steps.remove(kept.uid, seq, turns, held))
-        if retention.failed_days is not None:
+        if retention.failed_days is not None and now_us is not None:
             self._remove_failures(kept, before_us(now_us, retention.failed_days), held)
 
     def _remove_failures(self, kept: Kept, before: int, held: Held) -> None:
@@ -184,14 +209,15 @@ class Sweeper:
         course = replace(self._store.course(kept.uid), removed=kept.removed_turns)
         window = self._window(self._store.load_session(kept.uid).program_uid)
         shown, values_seen, below = course.context(window), False, kept.removed_seq + 1
-        while not self._closing.is_set() and (found := self._steps.leftovers(kept.uid, below, ENTRIES)):
+        while not self._closing.is_set() and (found := self._leftovers(kept, below)):
             left: list[tuple[Entry, bytes]] = []
             for entry in found:
                 # Newest first: the values that hold where the kept entries begin are the first ones that are met.
                 has_values = values_of(entry) is not None
                 stays = left_of(entry, entry.turn in shown, has_values and not values_seen)
                 values_seen = values_seen or has_values
-                if stays != entry.delta:
+                is_new = entry.seq > kept.swept_seq and can_lose(replace(entry, delta=stays))
+                if is_new or stays != entry.delta:
                     left.append((entry, stays))
             if left:
                 self._write(lambda left=left: self._steps.wipe(kept.uid, left))  # type: ignore[misc]
@@ -200,11 +226,16 @@ class Sweeper:
             self._keep(kept)
             self._write(lambda: self._steps.swept(kept.uid, kept.removed_seq))
 
+    def _leftovers(self, kept: Kept, below: int) -> Sequence[Entry]:
+        return self._steps.leftovers(kept.uid, below, kept.swept_seq, ENTRIES)
+
     def _keep(self, kept: Kept) -> None:
-        """A snapshot of now, so that nobody has to read through what is left of the removed entries."""
+        """A snapshot of now if there is none since, so that nobody reads through what is left of removed entries."""
         record = self._store.load_session(kept.uid)
         window = self._window(record.program_uid)
-        found = recollect(self._store, record, window).found
+        found, tail, _ = recollect(self._store, record, window)
+        if found.seq - tail.entries >= kept.removed_seq:
+            return
         made = encode(found, kept.uid, window, self._store.state_version(), self._clock.now_us())
         if made is not None:
             self._write(lambda: self._store.put_snapshots([made]))

@@ -48,6 +48,10 @@ class Tenure:
         """The epoch of the lease that is held."""
         return self._held.get(unit)
 
+    def open_leases(self) -> dict[str, int]:
+        """The epochs of the leases that are held and stay, by unit."""
+        return {unit: epoch for unit, epoch in self._held.items() if unit not in self._closed}
+
     @property
     def shards(self) -> int:
         """How many shards are held."""

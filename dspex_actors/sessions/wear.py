@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import psutil
+
 
 @dataclass(frozen=True, slots=True)
 class WearLimits:
@@ -25,10 +27,18 @@ class WearLimits:
     hanging: int = 64
 
 
+def own_bytes() -> int:
+    """The memory that this process has for itself."""
+    memory = psutil.Process().memory_info()
+    return int(memory.rss - memory.shared)
+
+
 class Wear:
     """Counts. Any thread may say what happened; who asks gets the first reason there is."""
 
-    def __init__(self, limits: WearLimits, now_s: Callable[[], float], rss_bytes: Callable[[], int]) -> None:
+    def __init__(
+        self, limits: WearLimits, now_s: Callable[[], float], rss_bytes: Callable[[], int] = own_bytes
+    ) -> None:
         self._limits, self._now_s, self._rss_bytes = limits, now_s, rss_bytes
         self._began_s = now_s()
         self._turns = self._stopped = 0

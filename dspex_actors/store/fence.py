@@ -150,6 +150,7 @@ def _row(entry: Entry, tenant: str) -> tuple[object, ...]:
         entry.format_version,
         entry.at_us,
         entry.delta,
+        None,
     )
 
 

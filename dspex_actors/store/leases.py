@@ -47,6 +47,11 @@ def every(connection: Connection) -> Sequence[Lease]:
     return [Lease(*row) for row in connection.execute(select(lease).order_by(lease.c.unit))]
 
 
+def held_by(connection: Connection, host: str) -> dict[str, int]:
+    """The epochs of one host's leases, by unit."""
+    return dict(run(connection, cached_text_of(_HELD, connection), (host,)))
+
+
 def take_over(connection: Connection, seen: Sequence[Lease], host: str) -> list[Lease]:
     """Move each lease that is still at the epoch seen; gives those, at their new epochs, in key order."""
     wanted = {old.unit: old.epoch for old in seen}

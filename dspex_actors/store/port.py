@@ -71,14 +71,15 @@ NOBODY = "nobody"
 
 
 class Kept(NamedTuple):
-    """A session as retention sees it: how many turns it had, up to where its past has been removed, and when the oldest
-    of what is left was made (entry, failed attempt; None where there is none)."""
+    """A session as retention sees it: how many turns it had, up to where its past has been removed and wiped out, and
+    when the oldest of what is left was made (entry, failed attempt; None where there is none)."""
 
     uid: str
     program_uid: str
     turns: int
     removed_seq: int
     removed_turns: int
+    swept_seq: int
     oldest_at_us: int | None = None
     failed_at_us: int | None = None
 
@@ -116,8 +117,10 @@ class Removal(Protocol):
         """Sessions with removed entries that still say something, by uid."""
         ...
 
-    def leftovers(self, uid: str, below: int, limit: int) -> Sequence[Entry]:
-        """Entries before one that still say something, newest first."""
+    def leftovers(self, uid: str, below: int, swept: int, limit: int) -> Sequence[Entry]:
+        """Entries before one that still say something, newest first; up to `swept` those that `wipe` left something of.
+
+        Reads those after `swept`, and what it gives."""
         ...
 
     def wipe(self, uid: str, left: Sequence[tuple[Entry, bytes]]) -> None:
@@ -130,6 +133,10 @@ class Removal(Protocol):
 
     def old_failures(self, uid: str, before_us: int, after: FailedTurn | None, limit: int) -> Sequence[FailedTurn]:
         """Failed attempts older than that, oldest first, and after one of them."""
+        ...
+
+    def trusts(self, now_us: int) -> bool:
+        """Whether things may be removed for their age at that time. It is remembered: see `resources/retention.py`."""
         ...
 
     def remove_failures(self, failed: Sequence[FailedTurn], held: Held | None = None) -> None:
@@ -364,6 +371,10 @@ class Store(Protocol):
 
     def leases(self) -> Sequence[Lease]:
         """All of them."""
+        ...
+
+    def held_by(self, host: str) -> dict[str, int]:
+        """The epochs of one host's leases, by unit."""
         ...
 
     def inherit(self, lost: str, heir: str) -> list[Lease]:

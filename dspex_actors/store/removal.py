@@ -45,10 +45,10 @@ class SqlRemoval:
         with self._database.read() as connection:
             return retention.unswept(connection, after, limit)
 
-    def leftovers(self, uid: str, below: int, limit: int) -> Sequence[Entry]:
+    def leftovers(self, uid: str, below: int, swept: int, limit: int) -> Sequence[Entry]:
         """Entries before one that still say something, newest first."""
         with self._database.read() as connection:
-            return retention.leftovers(connection, uid, below, limit)
+            return retention.leftovers(connection, uid, below, swept, limit)
 
     def wipe(self, uid: str, left: Sequence[tuple[Entry, bytes]]) -> None:
         """Leave of entries, as they were read, no more than that."""
@@ -64,6 +64,11 @@ class SqlRemoval:
         """Failed attempts older than that, oldest first, and after one of them."""
         with self._database.read() as connection:
             return retention.old_failures(connection, uid, before_us, after, limit)
+
+    def trusts(self, now_us: int) -> bool:
+        """Whether things may be removed for their age at that time."""
+        with self._database.write() as connection:
+            return retention.trusts(connection, now_us)
 
     def remove_failures(self, failed: Sequence[FailedTurn], held: Held | None = None) -> None:
         """Delete attempts, as far as they may be, if `held` holds."""

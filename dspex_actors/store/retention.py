@@ -8,24 +8,27 @@ ended. Rows of the journal stay, with their numbers and keys: so replay needs no
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, Select, and_, delete, func, insert, or_, select, tuple_, update
 
 from dspex_actors.errors import HostLost, PoisonTurn, PreconditionFailed
-from dspex_actors.resources.journal import Entry, FailedTurn
+from dspex_actors.resources.journal import Entry, FailedTurn, can_lose
 from dspex_actors.resources.losses import ALONE
-from dspex_actors.resources.retention import Retention
+from dspex_actors.resources.retention import Retention, Seen
 from dspex_actors.store.journal import entry_of
 from dspex_actors.store.locks import hold
 from dspex_actors.store.port import Held, Kept
-from dspex_actors.store.schema import failed_turn, journal, session, snapshot
+from dspex_actors.store.schema import failed_turn, journal, meta, session, snapshot
 from dspex_actors.store.schema import retention as table
 
 MAY_RUN_US = 2 * 3600 * 1_000_000
 """A recorded attempt that is younger may still run: longer than any turn may take."""
 _FIELDS = tuple(Retention.model_fields)
+_OWN = ("uid", "program_uid", "turns", "removed_seq", "removed_turns", "swept_seq")
+_SEEN = "retention_seen_us"
 
 
 def get(connection: Connection, tenant: str) -> Retention | None:
@@ -71,7 +74,7 @@ def page(connection: Connection, tenant: str, after: str, limit: int) -> Sequenc
     first_left = and_(journal.c.uid == session.c.uid, journal.c.seq == session.c.removed_seq + 1)
     oldest = select(journal.c.at_us).where(first_left).scalar_subquery()
     failed = select(func.min(failed_turn.c.at_us)).where(failed_turn.c.uid == session.c.uid).scalar_subquery()
-    columns = [session.c[name] for name in Kept._fields[:5]]
+    columns = [session.c[name] for name in _OWN]
     rows = select(*columns, oldest, failed).where(session.c.tenant == tenant, session.c.uid > after)
     return [Kept._make(row) for row in connection.execute(rows.order_by(session.c.uid).limit(limit))]
 
@@ -82,8 +85,9 @@ def bound(connection: Connection, kept: Kept, turns: int | None, before_us: int 
     if turns is not None and kept.turns - turns > kept.removed_turns:
         number = kept.turns - turns + 1
         oldest = select(journal.c.seq).where(
-            journal.c.uid == kept.uid, journal.c.seq >= number, journal.c.turn == number, journal.c.kind == "turn"
-        )
+            journal.c.uid == kept.uid, journal.c.seq >= max(number, kept.removed_seq + 1), journal.c.turn == number,
+            journal.c.kind == "turn",
+        )  # fmt: skip
         bounds.append((connection.scalar(oldest.order_by(journal.c.seq).limit(1)) or 1) - 1)
     if before_us is not None and kept.oldest_at_us is not None and kept.oldest_at_us < before_us:
         bounds.append(_last_before(connection, kept, before_us))
@@ -113,26 +117,31 @@ def remove(connection: Connection, uid: str, seq: int, turns: int) -> None:
 
 def unswept(connection: Connection, after: str, limit: int) -> Sequence[Kept]:
     """Sessions with removed entries that are not wiped out yet, by uid."""
-    columns = [session.c[name] for name in Kept._fields[:5]]
+    columns = [session.c[name] for name in _OWN]
     rows = select(*columns).where(session.c.swept_seq < session.c.removed_seq, session.c.uid > after)
     return [Kept._make((*row, None, None)) for row in connection.execute(rows.order_by(session.c.uid).limit(limit))]
 
 
-def leftovers(connection: Connection, uid: str, below: int, limit: int) -> Sequence[Entry]:
-    """Entries before one that still say something, newest first."""
-    rows = select(journal).where(journal.c.uid == uid, journal.c.seq < below, journal.c.delta != b"")
-    return [entry_of(row) for row in connection.execute(rows.order_by(journal.c.seq.desc()).limit(limit))]
+def leftovers(connection: Connection, uid: str, below: int, swept: int, limit: int) -> Sequence[Entry]:
+    """Entries before one that still say something, newest first; up to `swept` those that `wipe` left something of."""
+    newest = select(journal).where(journal.c.uid == uid).order_by(journal.c.seq.desc()).limit(limit)
+    since = newest.where(journal.c.seq < below, journal.c.seq > swept, journal.c.delta != b"")
+    before = newest.where(journal.c.seq < min(below, swept + 1), journal.c.leftover.is_not(None))
+    found = connection.execute(since).all() or connection.execute(before).all()
+    return [entry_of(row) for row in found]
 
 
 def wipe(connection: Connection, uid: str, left: Sequence[tuple[Entry, bytes]]) -> None:
-    """Leave of entries, as they were read, no more than that."""
+    """Leave of entries, as they were read, no more than that; what a later sweep may take is marked."""
     empty = [entry.seq for entry, delta in left if not delta]
-    connection.execute(update(journal).where(journal.c.uid == uid, journal.c.seq.in_(empty)).values(delta=b""))
+    of_uid = update(journal).where(journal.c.uid == uid)
+    connection.execute(of_uid.where(journal.c.seq.in_(empty)).values(delta=b"", leftover=None))
     for entry, delta in left:
         if delta:
             # Another sweep may have left less since: nothing comes back.
-            same = (journal.c.uid == uid, journal.c.seq == entry.seq, journal.c.delta == entry.delta)
-            connection.execute(update(journal).where(*same).values(delta=delta))
+            same = of_uid.where(journal.c.seq == entry.seq, journal.c.delta == entry.delta)
+            mark = can_lose(replace(entry, delta=delta)) or None
+            connection.execute(same.values(delta=delta, leftover=mark))
 
 
 def swept(connection: Connection, uid: str, seq: int) -> None:
@@ -169,6 +178,17 @@ def remove_failures(connection: Connection, failed: Sequence[FailedTurn], now_us
             gone.append(attempt)
     if gone:
         connection.execute(delete(failed_turn).where(or_(*(and_(*_is(attempt)) for attempt in gone))))
+
+
+def trusts(connection: Connection, now_us: int) -> bool:
+    """Whether things may be removed for their age at that time; it is remembered for the next one who asks."""
+    hold(connection, "retention clock")
+    is_seen = meta.c.key == _SEEN
+    found = connection.scalar(select(meta.c.value).where(is_seen))
+    seen, is_trusted = Seen(*map(int, (found or "").split())).told(now_us)
+    connection.execute(delete(meta).where(is_seen))
+    connection.execute(insert(meta).values(key=_SEEN, value=" ".join(map(str, seen))))
+    return is_trusted
 
 
 def _is(attempt: FailedTurn) -> Collection[Any]:  # Any: clauses

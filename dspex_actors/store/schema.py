@@ -25,7 +25,7 @@ from sqlalchemy import (
     true,
 )
 
-REVISION = "0007"
+REVISION = "0008"
 """The newest migration. Revisions are numbers, so that a newer schema is recognised without its migrations."""
 
 metadata = MetaData()
@@ -126,6 +126,7 @@ journal = Table(
     Column("format_version", Integer, nullable=False),
     Column("at_us", BigInteger, nullable=False),
     Column("delta", LargeBinary, nullable=False),
+    Column("leftover", Boolean),
     UniqueConstraint("uid", "turn_id", name="journal_turn_id"),
     CheckConstraint("turn IS NULL OR turn <= seq", name="journal_turn_not_after_seq"),
 )
@@ -136,6 +137,14 @@ Index(
     journal.c.seq,
     sqlite_where=text("kind = 'rewind'"),
     postgresql_where=text("kind = 'rewind'"),
+)
+# Holds what retention has left of removed entries and may take later: a few, found without those that say nothing.
+Index(
+    "journal_leftover",
+    journal.c.uid,
+    journal.c.seq,
+    sqlite_where=text("leftover IS NOT NULL"),
+    postgresql_where=text("leftover IS NOT NULL"),
 )
 
 # Written beside the journal and never changed: each is what the entries up to `seq` add up to. No key to the session's

@@ -354,6 +354,11 @@ class SqlStore:
         with self._database.read() as connection:
             return leases.every(connection)
 
+    def held_by(self, host: str) -> dict[str, int]:
+        """The epochs of one host's leases, by unit."""
+        with self._database.read() as connection:
+            return leases.held_by(connection, host)
+
     def inherit(self, lost: str, heir: str) -> list[Lease]:
         """Move all leases of a host that is gone for good; gives what the heir holds."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ T = TypeVar("T")
 
 READERS = 8
 _FAULTS_OF_OURS = (IntegrityError, ProgrammingError, DataError, sqlite3.IntegrityError, sqlite3.ProgrammingError)
+TAKEOVER_POLL_S = 0.001
 LOG_PAGES = 4096
 """SQLite starts its log file again from the beginning when that many pages are in it."""
 _PAGE_BYTES = 4096
@@ -54,7 +56,7 @@ class SqliteDatabase:
     """One SQLite database. Thread-safe; writers queue for one connection, and for the file's lock."""
 
     def __init__(self, url: URL, busy_timeout_s: float) -> None:
-        self._closed = False
+        self._closed, self._busy_timeout_s = False, busy_timeout_s
         self._file = file_of(url)
         in_memory = self._file is None
         self.writer = _engine(url, 1, busy_timeout_s, () if in_memory else _DURABLE)
@@ -122,11 +124,22 @@ class SqliteDatabase:
         """What `work` gives in a write transaction. `suspects` are not looked for: a frozen process that holds the
         file's lock is ended by whoever declared it lost.
 
+        A host that was killed in a transaction lets go of the lock some milliseconds later; SQLite's own wait looks
+        again after 5, then 10, then 15 ms.
+
         Raises:
             StoreUnavailable: The database cannot be reached or stays locked.
         """
-        with self.write() as connection:
-            return work(connection)
+        deadline_s = time.monotonic() + self._busy_timeout_s
+        with self._faults(), self.writer.connect() as connection, _impatient(connection, self._busy_timeout_s):
+            while True:
+                try:
+                    with connection.begin():
+                        return work(connection)
+                except sqlite3.OperationalError as fault:
+                    if fault.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline_s:
+                        raise
+                time.sleep(TAKEOVER_POLL_S)
 
     def migration(self) -> AbstractContextManager[Connection]:
         """A write transaction: there is only one at a time anyway.
@@ -177,6 +190,16 @@ def _engine(
 
     event.listen(engine, "connect", prepare)
     return engine
+
+
+@contextmanager
+def _impatient(connection: Connection, busy_timeout_s: float) -> Iterator[None]:
+    """Meanwhile a lock that is not free is told at once."""
+    driver.run(connection, "PRAGMA busy_timeout=0", ())
+    try:
+        yield
+    finally:
+        driver.run(connection, f"PRAGMA busy_timeout={round(busy_timeout_s * 1_000)}", ())
 
 
 def _begin_immediate(connection: Connection) -> None:

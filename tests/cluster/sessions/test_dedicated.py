@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -61,6 +62,14 @@ def hosts(instance: Instance) -> list[Json]:
 def create(instance: Instance, name: str, program: str = "qa", **more: object) -> tuple[int, Json]:
     """A dedicated session."""
     return instance.call("POST", "/v1/sessions", {"program": program, "id": name, "isolation": "dedicated", **more})
+
+
+def turn(instance: Instance, name: str, question: str, key: str) -> Json:
+    """One that must go well."""
+    body = {"inputs": {"question": question}, "timeout_s": 55}
+    status, answer = instance.call("POST", f"/v1/sessions/{name}/predict", body, Idempotency_Key=key)
+    assert status == 200, answer
+    return answer
 
 
 def home(instance: Instance, name: str) -> Json:
@@ -176,3 +185,38 @@ def test_one_that_takes_too_much_memory_loses_its_host_and_nobody_elses(instance
     assert (status, problem["code"]) == (409, "poison_turn")
     assert instance.call("POST", path, {"inputs": {"question": "hello"}})[1]["turn"] == 1
     talk.end()
+
+
+def test_after_kill_9_and_a_new_start_each_is_alone_again_and_has_its_past(instance: Instance) -> None:
+    """Of the serving process; the next one ends what it left. What was acknowledged has its answer still."""
+    for name in ("ann", "bob"):
+        assert create(instance, name)[0] == 201
+        assert turn(instance, name, f"{name} was here", "k1")["turn"] == 1
+    instance.kill()
+    instance.start()
+    for name in ("ann", "bob"):
+        second = turn(instance, name, "and now?", "k2")
+        assert (second["turn"], f"after '{name} was here'" in second["outputs"]["answer"]) == (2, True)
+        assert turn(instance, name, f"{name} was here", "k1")["turn"] == 1
+    assert home(instance, "ann")["pid"] != home(instance, "bob")["pid"]
+    wait(lambda: sorted(host["kind"] for host in hosts(instance)) == ["dedicated"] * 2 + ["host"] + ["standby"] * 2)
+
+
+def test_where_there_are_no_standbys_one_comes_when_its_host_is_drained_and_none_is_left_over(tmp_path: Path) -> None:
+    """The drained host goes for good, as another one has come; turns go on meanwhile."""
+    bare = Instance(tmp_path / "home", DSPEX_STANDBY="0")
+    bare.start()
+    try:
+        assert bare.call("POST", "/v1/programs", QA)[0] == 201
+        wait(lambda: create(bare, "ann")[0] == 201)
+        talk, before = Talk(bare, "ann"), home(bare, "ann")
+        talk.start()
+        talk.wait_more()
+        status, drained = bare.call("POST", f"/v1/hosts/{before['id']}/drain", {}, X_Request_Timeout="50")
+        assert (status, drained["status"]) == (200, "drained")
+        assert home(bare, "ann")["name"] != before["name"]
+        talk.wait_more()
+        wait(lambda: sorted(host["kind"] for host in hosts(bare)) == ["dedicated", "host"])
+        talk.end()
+    finally:
+        bare.stop()

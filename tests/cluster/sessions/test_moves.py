@@ -80,6 +80,8 @@ class Pool:
         return self.surplus
 
     async def remove(self, name: str) -> bool:
+        if name in self.removed:
+            return False
         self.removed.append(name)
         self.surplus -= 1
         self.changed.set()

@@ -101,7 +101,7 @@ def test_a_node_that_was_frozen_and_wakes_up_commits_nothing_and_ends(scene: Sce
 
 
 @pytest.mark.timeout(400)
-def test_the_node_of_placement_and_root_is_lost_like_any_other(scene: Scene) -> None:
+def test_the_node_of_placement_is_lost_like_any_other(scene: Scene) -> None:
     """The placement that stood by on another node leads, and the next one stands by elsewhere."""
     leader = scene.runner.run(scene.stage.wait_whole())
     if leader["node"] == scene.nodes.head:  # which is not to be killed here: placement goes where root is
@@ -112,8 +112,10 @@ def test_the_node_of_placement_and_root_is_lost_like_any_other(scene: Scene) -> 
         scene.nodes.kill(leader["node"])
         return str(leader["node"])
 
-    scene.suffer(kill)
+    assert scene.suffer(kill).errors == 0
     scene.restore()
+    heir = scene.runner.run(scene.stage.wait_whole())
+    assert (heir["pid"] != leader["pid"], heir["node"] != leader["node"]) == (True, True)
 
 
 @pytest.mark.timeout(400)

@@ -22,9 +22,10 @@ BROKEN = ROOT / "tests" / "support" / "broken_server"
 MID_TURN_S = 2.0
 
 
-@pytest.fixture(params=["heartbeats", "heartbeats,fence"], ids=["fenced", "unfenced"])
+@pytest.fixture(params=["heartbeats,assurance", "heartbeats,assurance,fence"], ids=["fenced", "unfenced"])
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Instance]:
-    """Nobody notices a frozen process; in the second one stale owners commit, and the journal takes it."""
+    """Nobody notices a frozen process, nor it itself what it has lost; in the second one stale owners commit, and the
+    journal takes it."""
     settings = {"PYTHONPATH": f"{BROKEN}:{ROOT}", "BROKEN_SERVER": request.param, "DSPEX_PROGRAM_PACKAGES": PACKAGE}
     served = Instance(tmp_path / "home", **settings)
     served.start()

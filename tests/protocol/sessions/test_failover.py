@@ -97,7 +97,8 @@ def test_what_was_committed_before_the_loss_is_replayed_after_it() -> None:
         async with wires("a", "b") as wired:
             alice, lost = wired.session("alice", "a"), wired.nodes["a"]
             wired.settle()
-            link = next(iter(lost.server._links))
+            await until(lambda: len(lost.server._links) == 1)
+            (link,) = lost.server._links
             send, link.send = link.send, lambda *_, **__: None  # type: ignore[method-assign]
             turn = wired.begin(alice, "t1")
             await until(lambda: wired.journal(alice) == [(1, "t1")])
@@ -128,7 +129,7 @@ def test_a_stale_table_is_followed_by_a_newer_one() -> None:
     asyncio.run(scenario())
 
 
-def test_nothing_overtakes_a_turn_that_was_sent_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_t2_is_not_before_t1_that_was_sent_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """While it waits to be sent again, newer ones of its session wait behind it."""
     sent_back: list[Ask] = []
 
@@ -152,7 +153,7 @@ def test_nothing_overtakes_a_turn_that_was_sent_back(monkeypatch: pytest.MonkeyP
     asyncio.run(scenario())
 
 
-def test_nothing_overtakes_a_turn_that_is_still_at_an_earlier_place() -> None:
+def test_t2_is_not_before_t1_that_is_still_at_an_earlier_place() -> None:
     """It must come back first; what is newer waits for it, though its host is known."""
 
     async def scenario() -> None:

@@ -71,7 +71,7 @@ def test_a_streamed_turn_goes_on_in_one_attempt_while_its_unit_leaves() -> None:
     asyncio.run(scenario())
 
 
-def test_a_router_that_does_not_know_of_a_pin_still_reaches_the_session() -> None:
+def test_a_pin_with_a_stale_router_still_lets_turns_reach_the_session() -> None:
     """It is told to look elsewhere until it has the table; so is one that thinks the pin still holds."""
 
     async def scenario() -> None:

@@ -4,81 +4,46 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from functools import partial
 
 import pytest
 
-from benchmarks.chaos_check import Verdict, check, read_journal
-from benchmarks.chaos_log import SHOWN, Answer, Operation, Outcome, digest_of
-from dspex_actors.programs.call import ProgramCall, ProgramResult
-from dspex_actors.resources.session import SessionRecord
+from benchmarks.chaos_check import Verdict
 from dspex_actors.store.fence import Fence
 from tests.protocol.sessions import wiring
+from tests.protocol.sessions.ledger import Clients, Ledger
 from tests.protocol.sessions.wiring import Node, Wires, wires
 from tests.support.unfenced import advance, drop_keys, held
-from tests.unit.sessions.hosting import Scripted, until
+from tests.unit.sessions.hosting import until
+
+Ask = Callable[..., Awaitable[None]]
 
 
-class Ledger(Scripted):
-    """What the chaos benchmark's program does: it appends its key, and answers with what it saw."""
-
-    def _end(self, call: ProgramCall) -> ProgramResult:
-        past: dict[str, Any] = call.history[-1].outputs if call.history else {"number": 0, "digest": ""}
-        outputs = {
-            "number": past["number"] + 1,
-            "digest": digest_of(past["digest"], call.turn_id),
-            "after": [each.inputs["q"] for each in call.history][-SHOWN:],
-            "process": id(self),
-        }
-        return ProgramResult(outputs, {"calls": 0}, "none")
-
-
-class Client:
-    """Sends turns and writes down what it is told."""
-
-    def __init__(self, wired: Wires, record: SessionRecord) -> None:
-        self._wired, self._record = wired, record
-        self.log: list[Operation] = []
-
-    async def ask(self, key: str, **turn: str) -> None:
-        """One turn."""
-        now = asyncio.get_running_loop().time
-        sent = now()
-        told = await self._wired.predict(self._record, key, timeout_s=30, **turn)
-        said = told["outputs"]
-        answer = Answer(told["turn"], said["number"], said["digest"], tuple(said["after"]), said["process"])
-        self.log.append(Operation(1, self._record.id, key, sent, sent, now(), Outcome.DONE, answer))
-
-    def verdict(self) -> Verdict:
-        """What the checker says of its log and of the store's file."""
-        return check(self.log, read_journal(f"sqlite:///{self._wired.folder / 'store.sqlite3'}"))
-
-
-async def heir_then_zombie(wired: Wires, client: Client) -> None:
+async def heir_then_zombie(wired: Wires, ask: Ask) -> None:
     """`a` is frozen in mid-turn, `b` takes over and goes on; then `a` wakes up and commits what it had."""
     zombie, heir = wired.nodes["a"], wired.nodes["b"]
-    await client.ask("t1")
-    stuck = asyncio.ensure_future(client.ask("t2", gate="g"))
+    await ask("t1")
+    stuck = asyncio.ensure_future(ask("t2", gate="g"))
     await until(lambda: zombie.program.gate("g").reached == 1)
     await wired.fail_over("a", "b")
     heir.program.gate("g").open()
     await stuck
-    await client.ask("t3")
+    await ask("t3")
     await wake_up(zombie)
 
 
-async def zombie_then_heir(wired: Wires, client: Client) -> None:
+async def zombie_then_heir(wired: Wires, ask: Ask) -> None:
     """`a` wakes up while the same turn runs at `b`, which has read the session's journal before."""
     zombie, heir = wired.nodes["a"], wired.nodes["b"]
-    await client.ask("t1")
-    stuck = asyncio.ensure_future(client.ask("t2", gate="g"))
+    await ask("t1")
+    stuck = asyncio.ensure_future(ask("t2", gate="g"))
     await until(lambda: zombie.program.gate("g").reached == 1)
     await wired.fail_over("a", "b")
     await until(lambda: heir.program.gate("g").reached == 1)
     await wake_up(zombie)
     heir.program.gate("g").open()
     await stuck
-    await client.ask("t3")
+    await ask("t3")
 
 
 async def wake_up(zombie: Node) -> None:
@@ -92,7 +57,7 @@ async def wake_up(zombie: Node) -> None:
 @pytest.mark.parametrize("story", [heir_then_zombie, zombie_then_heir])
 @pytest.mark.parametrize("fenced", [True, False])
 def test_the_checker_finds_what_a_zombie_commits_without_the_fence(
-    story: Callable[[Wires, Client], Awaitable[None]], fenced: bool, monkeypatch: pytest.MonkeyPatch
+    story: Callable[[Wires, Ask], Awaitable[None]], fenced: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without: a number twice, a key twice. With it: every promise kept, and the zombie's commit is nowhere."""
     monkeypatch.setattr(wiring, "Scripted", Ledger)
@@ -104,11 +69,12 @@ def test_the_checker_finds_what_a_zombie_commits_without_the_fence(
         async with wires("a", "b") as wired:
             if not fenced:
                 drop_keys(wired.folder / "store.sqlite3")
-            client = Client(wired, wired.session("alice", "a"))
+            clients = Clients(wired.session("alice", "a"))
             wired.settle()
-            await story(wired, client)
-            return client.verdict()
+            await story(wired, partial(clients.ask, wired.router, timeout_s=30))
+            return clients.verdict(wired.folder / "store.sqlite3")
 
     verdict = asyncio.run(scenario())
     assert verdict.good == fenced, verdict.said
+    assert not fenced or verdict.acknowledged == 3
     assert (verdict.wrong["duplicated"] > 0, verdict.wrong["two_on_one_number"] > 0) == (not fenced, not fenced)

@@ -52,6 +52,7 @@ class Wires:
         self.folder, self.tls = folder, tls
         self.store = open_store(f"sqlite:///{folder / 'store.sqlite3'}")
         self.router = Router(self.store.store_id, self.store.stream_key)
+        self.replicas: list[Router] = []
         self.nodes: dict[str, Node] = {}
         self.alive: list[str] = []
 
@@ -79,17 +80,27 @@ class Wires:
             self.nodes[name].host.own(self.leases(name))
         self.publish()
 
+    def replica(self) -> Router:
+        """The router of a further API replica."""
+        self.replicas.append(Router(self.store.store_id, self.store.stream_key))
+        return self.replicas[-1]
+
     def publish(self) -> None:
-        """Tell the router what the store says."""
+        """Tell every router what the store says."""
+        for router in (self.router, *self.replicas):
+            self.show(router)
+
+    def show(self, router: Router) -> None:
+        """Tell one router what the store says."""
         hosts = {name: str(self.nodes[name].address) for name in self.alive}
         units = {lease.unit: (lease.host, lease.epoch) for lease in self.store.leases() if lease.host in hosts}
         remotes = {name: remote for name in self.alive if (remote := self.nodes[name].remote)}
         nodes = {name: f"node-of-{name}" for name in remotes}
-        self.router.update(Table(self.router.table.version + 1, hosts, units, nodes=nodes, remotes=remotes))
+        router.update(Table(router.table.version + 1, hosts, units, nodes=nodes, remotes=remotes))
 
     async def ready(self, name: str) -> None:
-        """The router is connected to the host."""
-        await until(lambda: self.router._is_up(name))
+        """Every router is connected to the host."""
+        await until(lambda: all(router._is_up(name) for router in (self.router, *self.replicas)))
 
     async def fail_over(self, lost: str, heir: str) -> None:
         """The host is lost, its process lives on unseen; the other takes its units."""
@@ -171,14 +182,15 @@ class Wires:
 
     async def nothing_left(self) -> None:
         """Every table is empty again, soon."""
-        await until(lambda: not self.router._watches)
-        await until(lambda: not self.router._turns and not self.router._lines and not self.router._questions)
+        for each in (self.router, *self.replicas):
+            await until(lambda r=each: not (r._watches or r._turns or r._lines or r._questions))  # type: ignore[misc]
         for name in self.alive:
             await until(lambda node=self.nodes[name]: not node.waiters() and not node.host._owner)  # type: ignore[misc]
 
     async def close(self) -> None:
         """Stop everything, every gate open."""
-        await self.router.close()
+        for router in (self.router, *self.replicas):
+            await router.close()
         for node in self.nodes.values():
             for gate in node.program.gates.values():
                 gate.open()

@@ -27,14 +27,13 @@ def test_a_commit_under_a_future_epoch_never_lands(store: Store) -> None:
     assert store.commit([turn_of(session, 1, epoch=2)]) == [Verdict.MOVED]
 
 
-def test_a_turn_of_epoch_7_stays_dead_when_its_host_is_back_at_9(store: Store) -> None:
+def test_a_turn_of_epoch_7_stays_dead_at_8_and_when_its_host_is_back_at_9(store: Store) -> None:
     """The unit went elsewhere (8) and came back: only the epoch that a turn started under counts."""
     session = make_session(store, epoch=7)
     late = turn_of(session, 1, turn_id="late", epoch=7)
-    for host in ("host-b", "host-a"):
-        store.take_over([lease_of(store, session)], host)
-    assert lease_of(store, session).epoch == 9
-    assert store.commit([late]) == [Verdict.MOVED]
+    for host, epoch in (("host-b", 8), ("host-a", 9)):
+        assert [won.epoch for won in store.take_over([lease_of(store, session)], host)] == [epoch]
+        assert store.commit([late]) == [Verdict.MOVED]
     assert store.commit([turn_of(session, 1, epoch=9)]) == [Verdict.COMMITTED]
 
 
@@ -68,7 +67,7 @@ def test_a_number_that_is_not_the_next_is_dropped(store: Store, seq: int) -> Non
     assert [entry.turn_id for entry in store.entries(session.uid)] == ["turn-1"]
 
 
-def test_nothing_late_lands_in_a_session_made_again(store: Store) -> None:
+def test_nothing_late_lands_in_a_session_deleted_and_recreated(store: Store) -> None:
     """Same id, another uid: the old activation's entry finds no session."""
     old = make_session(store, "alice")
     store.delete_session(TENANT, "alice")
@@ -86,7 +85,7 @@ def test_one_stale_row_is_dropped_alone(store: Store) -> None:
     assert [len(store.entries(session.uid)) for session in (first, last)] == [1, 1]
 
 
-def test_a_lost_commit_answer_is_resolved_by_repeating(store: Store) -> None:
+def test_a_lost_commit_answer_is_resolved_by_repeating_it(store: Store) -> None:
     """The same turn id and body is success, and is there once."""
     session, neighbour = make_session(store), make_session(store)
     store.commit([turn_of(session, 1)])

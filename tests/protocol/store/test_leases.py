@@ -55,6 +55,15 @@ def test_an_heir_gets_all_of_the_lost_hosts_leases_and_nobody_elses(store: Store
     assert store.leases()[3] == Lease("shard:3", 1, "c")
 
 
+def test_a_host_is_told_what_it_holds_and_nothing_else(store: Store) -> None:
+    """By that it learns what it has lost."""
+    store.seed_leases({"shard:0": "a", "shard:1": "b", "shard:2": "a"})
+    store.take_over([lease for lease in store.leases() if lease.unit == "shard:2"], "c")
+    assert store.held_by("a") == {"shard:0": 1}
+    assert store.held_by("c") == {"shard:2": 2}
+    assert store.held_by("nobody-known") == {}
+
+
 def test_one_of_many_heirs_inherits(store: Store) -> None:
     """Eight threads that all saw the same host die."""
     store.seed_leases({f"shard:{n}": "a" for n in range(16)})

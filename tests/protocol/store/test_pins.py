@@ -93,6 +93,16 @@ def test_a_turn_from_before_a_session_left_does_not_commit_after_it_came_back(st
     assert store.commit([late]) == [Verdict.MOVED]
 
 
+def test_a_turn_of_a_stale_router_does_not_land_after_a_pin(store: Store) -> None:
+    """Its old host still has the shard's lease, at the same epoch; the session's own unit is what counts."""
+    alice = make_session(store)
+    pinned = store.move_session(alice.uid, lease_of(store, alice), "host-b")
+    assert pinned is not None
+    assert lease_of(store, alice) == Lease(alice.unit, 1, "host-a")
+    assert store.commit([turn_of(alice, 1)]) == [Verdict.DROPPED]
+    assert store.commit([turn_of(alice, 1, epoch=pinned.epoch, unit=pinned.unit)]) == [Verdict.COMMITTED]
+
+
 def test_a_lost_hosts_own_sessions_are_their_shards_again(store: Store) -> None:
     """Whoever has the shard; the shards of the lost host are the heir's."""
     alice = make_session(store)

@@ -18,7 +18,7 @@ from dspex_actors.errors import StoreUnavailable
 from dspex_actors.resources.journal import Verdict
 from dspex_actors.resources.key import ApiKey
 from dspex_actors.resources.session import SessionRecord
-from dspex_actors.store import Lease, SqlStore, keys, leases, open_store
+from dspex_actors.store import Lease, SqlStore, keys, leases, open_store, pins
 from dspex_actors.store.fence import CHUNK, _lease_check
 from tests.protocol.store.making import TENANT, lease_of, make_session, sql, turn_of
 from tests.support.cutting import cutting
@@ -55,7 +55,7 @@ def test_a_stale_epoch_behind_a_lock_never_lands(postgres_store: SqlStore, postg
     assert (postgres_store.entries(session.uid), postgres_store.load_session(session.uid).seq) == ([], 0)
 
 
-def test_a_turn_of_epoch_7_waits_behind_8_and_9_and_stays_dead(postgres_store: SqlStore, postgres_url: str) -> None:
+def test_a_turn_of_epoch_7_behind_a_lock_stays_dead_at_8_and_at_9(postgres_store: SqlStore, postgres_url: str) -> None:
     """The unit is back on its host when the commit gets its lock: only the epoch counts."""
     session = make_session(postgres_store, epoch=7)
     with closing(open_store(postgres_url)) as rival, ThreadPoolExecutor(1) as pool:
@@ -69,7 +69,7 @@ def test_a_turn_of_epoch_7_waits_behind_8_and_9_and_stays_dead(postgres_store: S
     assert postgres_store.commit([turn_of(session, 1, epoch=9)]) == [Verdict.COMMITTED]
 
 
-def test_nothing_lands_in_a_session_deleted_and_made_again_meanwhile(
+def test_nothing_late_lands_in_a_session_deleted_and_recreated_behind_a_lock(
     postgres_store: SqlStore, postgres_url: str
 ) -> None:
     """The committer waits for the row that is being deleted; the new one of that name has another uid."""
@@ -82,6 +82,18 @@ def test_nothing_lands_in_a_session_deleted_and_made_again_meanwhile(
         new = make_session(postgres_store, "alice")
         assert waiting.result(10) == [Verdict.DROPPED]
     assert (postgres_store.entries(old.uid), postgres_store.entries(new.uid)) == ([], [])
+
+
+def test_a_turn_behind_a_pin_does_not_land_under_its_shards_lease(postgres_store: SqlStore, postgres_url: str) -> None:
+    """The shard's lease is as it was; the session is served by another one when the commit gets its lock."""
+    session = make_session(postgres_store)
+    with closing(open_store(postgres_url)) as rival, ThreadPoolExecutor(1) as pool:
+        with transaction(rival) as connection:
+            pins.pin(connection, session.uid, session.unit, "host-b")
+            waiting = pool.submit(postgres_store.commit, [turn_of(session, 1)])
+            wait_until_one_waits(postgres_url)
+        assert waiting.result(10) == [Verdict.DROPPED]
+    assert postgres_store.entries(session.uid) == []
 
 
 def test_a_takeover_waits_for_a_commit_and_its_first_read_has_the_entry(

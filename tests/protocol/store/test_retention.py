@@ -10,27 +10,27 @@ from typing import Any, cast
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import String, func, or_, select
+from sqlalchemy import String, Text, func, or_, select
 
 from dspex_actors.clock import ManualClock
 from dspex_actors.errors import Gone, PreconditionFailed
 from dspex_actors.resources.journal import Entry, FailedTurn, Verdict, entry_answer
 from dspex_actors.resources.losses import losses_of
 from dspex_actors.resources.retention import Retention
-from dspex_actors.resources.session import ForkSpec, SessionRecord
+from dspex_actors.resources.session import ForkSpec, SessionRecord, SessionSpec
 from dspex_actors.resources.turn import rewind_request
 from dspex_actors.sessions.reading import recollect
-from dspex_actors.sessions.state import State, replay
+from dspex_actors.sessions.state import State, replay, values_of
 from dspex_actors.sessions.sweeper import Sweeper
 from dspex_actors.sessions.turn_ids import TurnIds
-from dspex_actors.store import Page, Store, open_store
+from dspex_actors.store import Idempotency, Page, Store, open_store
 from dspex_actors.store.schema import metadata
 from tests.protocol.store.driving import Driven
-from tests.protocol.store.making import TENANT, make_session, turn_of
+from tests.protocol.store.making import TENANT, make_program, make_session, turn_of
 from tests.protocol.store.test_snapshots import snapshot_of, snapshots
 from tests.protocol.store.test_time_travel import entry_of, live, woken
 from tests.protocol.store.test_variables import VALUES, VariablesLaw, drive, put
-from tests.support.time_travel import TURN
+from tests.support.time_travel import TURN, Law
 
 ALL = Retention()
 WINDOW = 3
@@ -76,6 +76,7 @@ class Remembered:
 
     def step(self, kind: str, what: Any) -> None:
         """Do it: to the session, to the law, or to what is kept."""
+        swept = self.record.swept_seq
         match kind:
             case "remove":
                 self.remove(what)
@@ -90,6 +91,17 @@ class Remembered:
             case _:
                 self.law.step(self.driven, kind, what)
         self.full += self.store.entries(self.driven.uid, len(self.full))
+        if self.record.swept_seq > swept:
+            self.check_leftovers()
+
+    def check_leftovers(self) -> None:
+        """Of removed entries there are the exchanges that are shown, one entry's values, and where rewinds went."""
+        removed = [entry for entry in self.store.entries(self.driven.uid) if entry.seq <= self.record.removed_seq]
+        course = replace(self.store.course(self.driven.uid), removed=self.record.removed_turns)
+        assert {entry.turn for entry in removed if entry.has_exchange} == course.context(WINDOW)
+        assert sum(values_of(entry) is not None for entry in removed) <= 1
+        for entry in removed:
+            assert entry.is_removed or entry.has_exchange or entry.kind == "rewind" or values_of(entry) is not None
 
     def remove(self, turns: int) -> None:
         """The first half of a sweep, as if it had been killed then."""
@@ -347,8 +359,7 @@ def test_a_clock_that_was_ahead_holds_up_no_sweep(url: str, clock: ManualClock) 
 
 def test_a_deleted_session_leaves_no_row_in_any_table(store: Store) -> None:
     """After turns, failures, a snapshot and retention; its fork answers everything."""
-    session, law = live(store, [TURN] * 5, "alice")
-    store.record_failures([FailedTurn(session.uid, "t", 1, 0, b"{}", b"{}", 1)])
+    session = in_every_table(store, "alice")
     keep(store, journal_turns=2)
     fork = store.fork_session(TENANT, "alice", ForkSpec(id="bob")).value
     before = woken(store, fork.uid, WINDOW)
@@ -356,23 +367,36 @@ def test_a_deleted_session_leaves_no_row_in_any_table(store: Store) -> None:
     assert rows_of(store, session.uid) == {}
     assert woken(store, fork.uid, WINDOW) == before
     assert [each.turn for each in store.turns(fork.uid, Page()).items] == [4, 5]
-    assert law.last == store.load_session(fork.uid).turns
+
+
+def in_every_table(store: Store, name: str) -> SessionRecord:
+    """A session that is in each table that a session can be in."""
+    make_program(store)
+    spec = SessionSpec(program="qa", id=name, isolation="dedicated")
+    session = store.create_session(TENANT, spec, Idempotency(TENANT, "p", "r", "k", b"h")).value
+    (lease,) = (lease for lease in store.leases() if lease.unit == session.unit)
+    law = Law()
+    for seq in range(1, 6):
+        entry = replace(entry_of(session, seq, law, TURN), epoch=lease.epoch)
+        assert store.commit([entry]) == [Verdict.COMMITTED]
+    store.record_failures([FailedTurn(session.uid, "t", 1, 0, b"{}", b"{}", 1)])
+    store.put_snapshots([snapshot_of(store, session.uid)])
+    return store.load_session(session.uid)
 
 
 def rows_of(store: Store, uid: str) -> dict[str, int]:
-    """How many rows of each table have the uid, in whatever column that is a text; tables with none are left out."""
+    """How many rows of each table say the uid, in whatever column that is a text; tables with none are left out."""
     found: dict[str, int] = {}
     with store._database.read() as connection:  # type: ignore[attr-defined]
         for table in metadata.sorted_tables:
-            texts = [column == uid for column in table.c if isinstance(column.type, String)]
+            texts = [column.contains(uid) for column in table.c if type(column.type) in (String, Text)]
             if number := connection.scalar(select(func.count()).select_from(table).where(or_(*texts))):
                 found[table.name] = number
     return found
 
 
 def test_the_rows_of_a_session_are_found_where_they_are(store: Store) -> None:
-    """So that finding none means something."""
-    session, _ = live(store, [TURN], "alice")
-    store.record_failures([FailedTurn(session.uid, "t", 1, 0, b"{}", b"{}", 1)])
-    store.put_snapshots([snapshot_of(store, session.uid)])
-    assert rows_of(store, session.uid) == {"session": 1, "journal": 1, "failed_turn": 1, "snapshot": 1}
+    """So that finding none means something: in each table with a `uid`, and its own lease. A new table comes here."""
+    of_sessions = {table.name for table in metadata.sorted_tables if "uid" in table.c} - {"program"}
+    session = in_every_table(store, "alice")
+    assert set(rows_of(store, session.uid)) == of_sessions | {"lease"}

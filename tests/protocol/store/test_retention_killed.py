@@ -12,7 +12,7 @@ from dspex_actors.resources.retention import Retention
 from dspex_actors.store import open_store
 from tests.protocol.store.making import TENANT
 from tests.protocol.store.test_retention import ALL, sweeper
-from tests.protocol.store.test_time_travel import live, woken
+from tests.protocol.store.test_time_travel import entry_of, live, woken
 from tests.support.time_travel import TURN
 
 TURNS = 250
@@ -50,3 +50,21 @@ def test_a_killed_sweep_changes_no_state_and_the_next_one_ends_it(url: str, writ
         left = [entry.seq for entry in store.entries(session.uid) if not entry.is_removed]
         assert left == [246, 247, 248, 249, 250, 251]
         assert store.load_session(session.uid).swept_seq == 248
+
+
+@pytest.mark.parametrize("writes", [1, 2, 4])
+def test_a_second_sweep_that_is_killed_is_ended_by_the_third(url: str, writes: int) -> None:
+    """Of what the first one left nothing is forgotten, nor of what the second one had wiped out by then."""
+    with closing(open_store(url)) as store:
+        session, law = live(store, [*[TURN] * 60])
+        store.put_retention(TENANT, Retention(journal_turns=2), ALL)
+        sweeper(store).sweep()
+        for seq in range(61, 181):
+            store.commit([entry_of(session, seq, law, TURN)])
+        before = woken(store, session.uid, 3)
+        died = subprocess.run([sys.executable, "-c", DIES, url, str(writes)], check=False)
+        assert (died.returncode, store.load_session(session.uid).swept_seq) == (-9, 58)
+        assert woken(store, session.uid, 3) == before
+        sweeper(store).sweep()
+        assert woken(store, session.uid, 3) == before
+        assert [entry.seq for entry in store.entries(session.uid) if not entry.is_removed] == [177, 178, 179, 180]

@@ -111,6 +111,7 @@ class World:
         self.here = "us"
         self.manager, self.played = Port(), PlayedAgent()
         self.is_alive, self.has_agent, self.buries = True, True, 0
+        self.answers = True
         self.drained: set[str] = set()
         self.buried: list[str] = []
         self.told: list[str] = []
@@ -130,8 +131,10 @@ class World:
         return Calls(self.played)
 
     async def bury(self, node_id: str, why: str) -> None:
-        """Answers at the second time."""
+        """Answers at the second time, or never."""
         self.buries += 1
+        if not self.answers:
+            await asyncio.Event().wait()
         if self.buries == 1:
             raise ConnectionError("busy")
         self.buried.append(node_id)
@@ -209,6 +212,34 @@ def test_a_node_that_is_heard_again_before_the_cluster_listens_is_not_buried() -
 
     world = play(scene)
     assert (world.told, world.buried) == (["lost n", "back n"], [])
+
+
+def test_nobody_waits_for_a_burial_that_is_never_answered() -> None:
+    """As Ray's control store does where another watch was a moment faster."""
+
+    async def scene(world: World, watch: NodeWatch) -> None:
+        world.answers = world.played.beats = False
+        await until(lambda: world.told == ["lost n"])
+        world.is_alive = False
+        await until(lambda: watch.verdict("n") == "unknown")
+
+    assert play(scene).told == ["lost n"]
+
+
+def test_a_node_that_is_heard_while_its_burial_is_asked_for_is_lost_first_and_then_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who hears of it in the other order has it lost for good."""
+    monkeypatch.setattr("supervisors.node_watch._TOLD_S", 60.0)
+
+    async def scene(world: World, watch: NodeWatch) -> None:
+        world.answers = world.played.beats = False
+        await until(lambda: watch.verdict("n") == "lost")
+        world.played.beats = True
+        await until(lambda: watch.verdict("n") == "zombie")
+        assert world.told == ["lost n", "back n"]
+
+    assert play(scene).told == ["lost n", "back n"]
 
 
 def test_the_end_of_a_manager_is_the_loss_of_its_node() -> None:

@@ -1,6 +1,7 @@
 """Breaks a server under test on purpose: Python loads this in every process whose PYTHONPATH names this folder.
 
-`BROKEN_SERVER` says what is missing: `fence` (stale owners commit), `heartbeats` (nobody notices that a process hangs).
+`BROKEN_SERVER` says what is missing: `fence` (stale owners commit), `heartbeats` (nobody notices that a process hangs),
+`assurance` (a host does not look whether its leases are still its own).
 Nothing of the product knows of it.
 """
 
@@ -24,8 +25,13 @@ def _without_heartbeats(module: ModuleType) -> None:
     module.HEARTBEAT = module.Heartbeat(interval_s=60.0)  # type: ignore[attr-defined]
 
 
+def _without_assurance(module: ModuleType) -> None:
+    module.Assurance.begin = lambda _self: None
+
+
 _BREAK: dict[str, tuple[str, Callable[[ModuleType], None]]] = {
     "fence": ("dspex_actors.store.fence", _without_fence),
+    "assurance": ("dspex_actors.sessions.assurance", _without_assurance),
     "heartbeats": ("dspex_actors.sessions.tree", _without_heartbeats),
 }
 

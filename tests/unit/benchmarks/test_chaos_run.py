@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from benchmarks.chaos import Options
 from benchmarks.chaos_faults import FAULTS, Fault, chosen_faults
 from benchmarks.chaos_figures import figures_of
 from benchmarks.chaos_log import Operation, Outcome
@@ -22,14 +23,20 @@ def paced() -> list[Operation]:
 
 
 def test_without_names_all_faults_that_can_happen_are_injected() -> None:
-    """On SQLite and one node: no raylet, no PostgreSQL."""
-    assert set(FAULTS) - set(chosen_faults([], postgres=False)) == {"kill-raylet", "restart-postgres", "cut-commit"}
+    """On SQLite and one node: no other node, no PostgreSQL."""
+    absent = {"kill-raylet", "kill-gcs", "freeze-node", "restart-postgres", "cut-commit"}
+    assert set(FAULTS) - set(chosen_faults([], postgres=False)) == absent
     assert chosen_faults([], postgres=True, nodes=3) == list(FAULTS)
 
 
 @pytest.mark.parametrize(
     ("name", "sentence"),
-    [("kill-raylet", "several nodes"), ("cut-commit", "--store-url"), ("kill-all", "There is no fault kill-all")],
+    [
+        ("kill-raylet", "--nodes 3"),
+        ("freeze-node", "--nodes 3"),
+        ("cut-commit", "--store-url"),
+        ("kill-all", "There is no fault kill-all"),
+    ],
 )
 def test_a_fault_that_cannot_happen_is_refused(name: str, sentence: str) -> None:
     """And the sentence says what it takes."""
@@ -39,7 +46,7 @@ def test_a_fault_that_cannot_happen_is_refused(name: str, sentence: str) -> None
 
 def test_a_fault_is_charged_with_what_it_added() -> None:
     """The turn that was due in the outage, and the try that failed."""
-    figures = figures_of(paced(), [Fault("kill-host", 2.9, 2.9, "pid 7", pid=7)])
+    figures = figures_of(paced(), [Fault("kill-host", 2.9, 2.9, "pid 7", pids=(7,))])
     row = figures.kinds()["kill-host"]
     assert (row["faults"], row["affected"], row["failed_tries"]) == (1, 1, 1)
     assert row["added_max_ms"] == pytest.approx(490, abs=1)
@@ -52,6 +59,20 @@ def test_a_fault_of_one_session_is_not_ended_by_another_one() -> None:
     others[3] = replace(others[3], done=3.01)
     figures = figures_of([*paced(), *others], [Fault("migrate", 2.9, 2.95, "s", session="s")])
     assert figures.kinds()["migrate"]["outage_max_ms"] == pytest.approx(600, abs=1)
+
+
+def test_a_fault_of_a_node_is_measured_over_the_sessions_of_its_processes() -> None:
+    """Those of other processes do not end its outage, those of its second one count."""
+    mine = [replace(each, answer=replace(each.answer, process=8)) for each in paced() if each.answer]
+    others = [replace(each, session="t", key=f"t{each.key}", done=each.sent + 0.01, errors=()) for each in paced()]
+    figures = figures_of([*mine, *others], [Fault("freeze-node", 2.9, 2.95, "raylet 6", pids=(6, 9, 8))])
+    assert figures.kinds()["freeze-node"]["outage_max_ms"] == pytest.approx(600, abs=1)
+
+
+def test_each_of_several_nodes_has_a_host_and_another_one_a_standby() -> None:
+    """One node has two hosts; who names a number gets it."""
+    sizes = [Options(1, nodes=nodes, hosts=hosts).sizes for nodes, hosts in ((1, None), (3, None), (3, 5))]
+    assert sizes == [(2, 1), (3, 2), (5, 2)]
 
 
 def test_turns_that_nobody_waited_for_are_no_errors() -> None:

@@ -7,6 +7,7 @@ import stat
 import subprocess
 from pathlib import Path
 
+import orjson
 import pytest
 from pydantic import SecretStr
 
@@ -18,6 +19,10 @@ from dspex_actors.home import Home, Instance
 
 TEMPLATE = """global
     log 127.0.0.1:514 local0 info
+defaults
+    errorfile 502 /tmp/ray/500.http
+    errorfile 503 /tmp/ray/500.http
+    errorfile 504 /tmp/ray/500.http
 frontend prometheus
     bind :9101
 frontend http_frontend
@@ -80,6 +85,22 @@ def test_haproxy_opens_no_port_but_the_front(tmp_path: Path) -> None:
     binds = [line.split()[1] for line in config.read_text().splitlines() if "bind" in line]
     assert binds == [f"unix@{config.parent}/m", "0.0.0.0:8000", f"unix@{config.parent}/s"]
     assert "log" not in config.read_text()
+
+
+@pytest.mark.parametrize(("status", "code"), [(502, "outcome_unknown"), (503, "no_capacity"), (504, "outcome_unknown")])
+def test_what_haproxy_says_itself_is_a_problem_that_may_be_tried_again(tmp_path: Path, status: int, code: str) -> None:
+    """A replica that is lost is no fault of the server, and surely none that a client should give up at."""
+    write_front(tmp_path, "/bin/true")
+    config = tmp_path / "h" / "a-node" / "c"
+    config.parent.mkdir()
+    config.write_text(TEMPLATE)
+    subprocess.run([tmp_path / "h" / "front", "-db", "-f", config], check=True)
+    (line,) = (line for line in config.read_text().splitlines() if f"errorfile {status} " in line)
+    head, _, body = Path(line.split()[2]).read_bytes().partition(b"\r\n\r\n")
+    problem, lines = orjson.loads(body), head.decode().split("\r\n")
+    assert (problem["code"], problem["retryable"]) == (code, True)
+    assert lines[0].split()[1] == str(problem["status"])
+    assert {"Content-Type: application/problem+json", f"Content-Length: {len(body)}"} < set(lines)
 
 
 def test_the_binary_that_the_user_names_is_used_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,19 +139,26 @@ def test_a_client_in_a_hurry_gives_up_at_once_where_no_server_answers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "error"), [(502, dx.OutcomeUnknown), (503, dx.NoCapacity), (504, dx.OutcomeUnknown)]
+    ("status", "body", "error"),
+    [
+        (502, "<html>proxy</html>", dx.OutcomeUnknown),
+        (503, "<html>proxy</html>", dx.NoCapacity),
+        (504, "<html>proxy</html>", dx.OutcomeUnknown),
+        (500, "Internal Server Error", dx.OutcomeUnknown),
+    ],
 )
-def test_a_proxys_own_words_are_understood(status: int, error: type[dx.DspexError]) -> None:
-    """503: nobody was asked. 502 and 504: somebody may have been."""
-    script = Script(text(status))
+def test_a_proxys_own_words_are_understood(status: int, body: str, error: type[dx.DspexError]) -> None:
+    """503: nobody was asked. 502 and 504: somebody may have been. 500: Ray Serve's front does not say which."""
+    script = Script(text(status, body))
     with pytest.raises(error):
         script.client().session("s").predict(question="why", timeout_s=2)
     assert len(script.requests) > 1
-    assert Script(text(status), answered()).client().session("s").predict(question="why").turn == 1
+    assert Script(text(status, body), answered()).client().session("s").predict(question="why").turn == 1
 
 
 @pytest.mark.parametrize(
-    "answer", [text(404), text(200), answered({"hello": "world"}), answered(ANSWER | {"turn": 1}, 301)]
+    "answer",
+    [text(404), text(500), text(200), answered({"hello": "world"}), answered(ANSWER | {"turn": 1}, 301)],
 )
 def test_what_is_not_this_product_is_not_believed(answer: httpx.Response) -> None:
     """Some other server listens at that address."""

@@ -29,11 +29,12 @@ if TYPE_CHECKING:
 
 TENANT = "default"
 WAIT_S = 3.0
+UNTIL_S = 10.0
 
 
 async def until(condition: Callable[[], bool]) -> None:
     """Let the loop turn until something holds; fail when it does not within 10 s."""
-    async with asyncio.timeout(WAIT_S):
+    async with asyncio.timeout(UNTIL_S):
         while not condition():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.001)
 

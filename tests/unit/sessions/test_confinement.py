@@ -14,6 +14,7 @@ from dspex_actors.config import Settings
 from dspex_actors.errors import InvalidRequest, NoCapacity
 from dspex_actors.resources.session import Guest
 from dspex_actors.sessions.confinement import EXIT_CODE, check_folder, confine, enter_group, watch_memory
+from tests.unit.sessions.cgroups import PAGE_BYTES, Cgroups
 
 GREEDY = """
 import threading, time
@@ -77,15 +78,82 @@ def test_the_watch_ends_nobody_below_the_limit() -> None:
     assert heard.get(timeout=10) == (11, 10)
 
 
-def test_a_group_has_the_limits_and_the_process(tmp_path: Path) -> None:
-    """Groups that earlier hosts have left are removed."""
-    (tmp_path / "dspex-old").mkdir()
-    enter_group(tmp_path, "new", 500, 1.5, 4711)
-    group = tmp_path / "dspex-new"
-    assert [each.name for each in tmp_path.iterdir()] == ["dspex-new"]
-    assert {each.name: each.read_text() for each in group.iterdir()} == {
-        "memory.max": "500000000", "cpu.max": "150000 100000", "cgroup.procs": "4711",
+def test_a_group_has_the_limits_and_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the kernel writes them: whole pages of memory, microseconds out of a tenth of a second."""
+    cgroups = Cgroups(tmp_path, monkeypatch)
+    enter_group(cgroups.root, "new", 500, 1.5, os.getpid())
+    group = cgroups.root / "dspex-new"
+    assert {name: (group / name).read_text() for name in ("memory.max", "cpu.max", "cgroup.procs")} == {
+        "memory.max": f"{500_000_000 // PAGE_BYTES * PAGE_BYTES}\n", "cpu.max": "150000 100000\n",
+        "cgroup.procs": f"{os.getpid()}\n",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("memory_mb", "cpus", "memory_max", "cpu_max"),
+    [(None, 0.1, "max", "10000 100000"), (None, 1024, "max", "102400000 100000"), (16, None, "15998976", "max 100000")],
+)
+def test_what_is_not_limited_stays_so(
+    memory_mb: int | None, cpus: float | None, memory_max: str, cpu_max: str,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """The smallest and the largest limits are taken by the kernel."""
+    cgroups = Cgroups(tmp_path, monkeypatch)
+    enter_group(cgroups.root, "new", memory_mb, cpus, os.getpid())
+    group = cgroups.root / "dspex-new"
+    assert ((group / "memory.max").read_text(), (group / "cpu.max").read_text()) == (memory_max + "\n", cpu_max + "\n")
+
+
+def test_groups_that_are_empty_are_removed_and_others_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that lives keeps its limits, whoever comes; folders of others are nobody's business."""
+    cgroups = Cgroups(tmp_path, monkeypatch)
+    (cgroups.root / "others").mkdir()
+    enter_group(cgroups.root, "left", 500, 1, os.getpid())
+    enter_group(cgroups.root, "lives", 500, 1, os.getpid())  # a process is in one group at a time
+    enter_group(cgroups.root, "new", 500, 1, os.getppid())
+    assert sorted(each.name for each in cgroups.members) == ["dspex-lives", "dspex-new", "others"]
+
+
+def test_a_host_enters_its_group_by_the_servers_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Named after its incarnation, which is never used again; its affinity stays as it was."""
+    cgroups, before = Cgroups(tmp_path, monkeypatch), os.sched_getaffinity(0)
+    settings = Settings(dedicated_cgroup=cgroups.root, dedicated_cpus=0.5)
+    confine("host-1#7f", Guest("u", "ann"), settings)
+    assert cgroups.members == {cgroups.root / "dspex-7f": [os.getpid()]}
+    assert (cgroups.root / "dspex-7f" / "cpu.max").read_text() == "50000 100000\n"
+    assert os.sched_getaffinity(0) == before
+
+
+def test_a_folder_that_can_be_used_passes_the_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is left of it."""
+    cgroups = Cgroups(tmp_path, monkeypatch)
+    check_folder(Settings(dedicated_cgroup=cgroups.root))
+    assert cgroups.members == {}
+
+
+@pytest.mark.parametrize(
+    ("controllers", "why"), [("memory", "no cpu.max"), ("cpu", "no memory.max"), ("", "no memory.max and no cpu.max")]
+)
+def test_a_folder_that_hands_a_controller_not_down_is_refused(
+    controllers: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the start; and by a host, should it be so later: nothing runs with one limit of two."""
+    cgroups = Cgroups(tmp_path, monkeypatch, controllers)
+    with pytest.raises(InvalidRequest, match=f"{why}\\)"):
+        check_folder(Settings(dedicated_cgroup=cgroups.root))
+    with pytest.raises(NoCapacity, match="Permission denied"):
+        enter_group(cgroups.root, "new", 500, 1, os.getpid())
+    assert not any(cgroups.members.values())
+
+
+def test_a_folder_into_which_no_process_can_be_moved_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel wants more for that than write access: what the groups' common ancestor is, too."""
+    cgroups = Cgroups(tmp_path, monkeypatch, is_delegated=False)
+    with pytest.raises(InvalidRequest, match="Permission denied"):
+        check_folder(Settings(dedicated_cgroup=cgroups.root))
+    assert cgroups.members == {}
 
 
 def test_a_folder_that_cannot_be_used_is_refused_by_name(tmp_path: Path) -> None:

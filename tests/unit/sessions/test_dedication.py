@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from dspex_actors.ids import unit_of_session
 from dspex_actors.resources.session import Guest
-from dspex_actors.sessions.dedication import Guests
+from dspex_actors.sessions.dedication import Guests, removable
 from dspex_actors.sessions.planner import HostView
 from dspex_actors.sessions.units import Carry, Units, idle_hosts
 from dspex_actors.store.port import NOBODY, Lease
@@ -158,3 +158,22 @@ def test_one_without_a_lease_is_not_moved() -> None:
     assert (guests.moving("x") is not None, guests.is_waiting("x")) == (True, True)
     units.forget("session:x")
     assert (guests.moving("x"), guests.is_waiting("x")) == (None, True)
+
+
+def test_of_hosts_that_are_too_many_those_go_first_that_leave_anyway() -> None:
+    """As soon as they have given everything away: another one would come after each, and be too many then."""
+    units = Units([Lease("shard:0", 1, "a"), Lease("shard:1", 1, "left")])
+    views = [HostView("a"), HostView("empty", draining=True), HostView("idle")]
+    assert removable(views, units) == ["empty", "idle"]
+    with units.expecting("empty"):
+        assert removable(views, units) == []
+
+
+def test_each_host_that_still_leaves_keeps_one_idle_host_from_being_ended_and_no_more() -> None:
+    """What it has goes there; the others are too many all the same, and a dedicated one is never idle."""
+    guests, units = guests_of(guest("x", "b"))
+    views = [HostView("a", draining=True), HostView("b", dedicated=True), *map(HostView, "cde")]
+    assert removable(views, units) == ["c", "d"]
+    assert removable([*views[:1], HostView("b", draining=True, dedicated=True), *views[2:]], units) == ["c"]
+    guests.refresh([])
+    assert removable([HostView("a"), HostView("b", draining=True, dedicated=True)], units) == ["b"]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
 from dspex_actors.errors import Moved, SessionBusy, StoreUnavailable
+from dspex_actors.resources.journal import Entry, Verdict
 from dspex_actors.resources.session import SessionRecord
+from dspex_actors.sessions.activation import Ask
 from dspex_actors.store.port import Lease
-from tests.unit.sessions.hosting import Bench, hosting, until
+from tests.unit.sessions.hosting import Bench, Heard, hosting, request, until
 
 
 def lease(bench: Bench, record: SessionRecord) -> Lease:
@@ -54,6 +57,30 @@ def test_a_turn_that_runs_is_committed_where_it_runs_and_then_its_session_leaves
             assert await news == 1
             assert (own(bench, alice), bench.store.load_session(alice.uid).unit) == (None, alice.unit)
             assert len(bench.program.calls) == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_session_whose_own_lease_is_lost_at_once_is_served_when_it_comes_back() -> None:
+    """Before the host has begun to wait for the end of its turn: nothing keeps new turns out for ever."""
+
+    async def scenario() -> None:
+        async with hosting() as bench:
+            alice = bench.session()
+            running = bench.ask(alice, "t1", gate="g")
+            await until(lambda: bench.program.gate("g").reached == 1)
+            await bench.host.handover.units([lease(bench, alice)], "host-b")
+            stays = own(bench, alice)
+            assert stays is not None
+            bench.store.take_over([stays], "host-b")
+            bench.host.disown([stays.unit])
+            assert (await running.error(), await bench.host.handover.news(0)) == ("moved", 1)
+            (back,) = bench.store.take_over([stays._replace(epoch=stays.epoch + 1)], "host-a")
+            bench.host.own([back])
+            bench.program.gate("g").open()
+            again = Heard()
+            bench.host.ask(Ask(alice.uid, back.unit, back.epoch, 1, request("t1")), again)
+            assert (await again.answer())["turn"] == 1
 
     asyncio.run(scenario())
 
@@ -109,6 +136,37 @@ def test_a_handover_waits_for_what_is_being_committed(monkeypatch: pytest.Monkey
             bench.program.gate("disk").open()
             assert (await turn.answer())["turn"] == 1
             assert await moved == [Lease(alice.unit, 2, "host-b")]
+
+    asyncio.run(scenario())
+
+
+def test_a_session_that_moves_alone_waits_for_what_is_being_committed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may come back to its shard, whose epoch stays as it is: nothing of before may still be on its way then."""
+
+    async def scenario() -> None:
+        async with hosting() as bench:
+            alice, commit, order = bench.session(), bench.store.commit, list[str]()
+            move_session = bench.store.move_session
+
+            def slow(entries: Sequence[Entry]) -> list[Verdict]:
+                bench.program.gate("disk").block()
+                order.append("committed")
+                return commit(entries)
+
+            def moving(uid: str, seen: Lease, host: str | None) -> Lease | None:
+                order.append("moved")
+                return move_session(uid, seen, host)
+
+            monkeypatch.setattr(bench.store, "commit", slow)
+            monkeypatch.setattr(bench.store, "move_session", moving)
+            turn = bench.ask(alice, "t1")
+            await until(lambda: bench.program.gate("disk").reached == 1)
+            moved = asyncio.ensure_future(bench.host.handover.session(alice.uid, lease(bench, alice), "host-b", 5.0))
+            await until(lambda: order == ["moved"] or bench.host._active[alice.uid].changed is not None)
+            bench.program.gate("disk").open()
+            assert (await turn.answer())["turn"] == 1
+            await moved
+            assert order == ["committed", "moved"]
 
     asyncio.run(scenario())
 

@@ -40,6 +40,21 @@ def test_after_a_rewind_the_program_is_shown_the_conversation_of_that_turn() -> 
     assert core.answer("next")["turn"] == 4
 
 
+def test_expected_turn_is_the_last_ever_plus_one_also_after_a_rewind() -> None:
+    """Not the number after the turn that was gone back to: that one has been given."""
+    core = Core()
+    for name in "abc":
+        core.turn(name)
+    core.rewound("r", 1)
+    for expected in (2, 3, 5):
+        core.arrive(f"e{expected}", expected_turn=expected)
+        assert core.error(f"e{expected}") == "precondition_failed"
+    core.arrive("d", expected_turn=4)
+    core.ran()
+    core.committed()
+    assert core.answer("d")["turn"] == 4
+
+
 def test_a_rewind_to_a_turn_that_was_left_restores_it() -> None:
     """Whatever came since."""
     core = Core()

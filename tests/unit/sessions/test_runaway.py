@@ -13,13 +13,14 @@ import pytest
 
 import dspex_actors.programs.shortcut  # noqa: F401 - seconds of imports, which no turn here waits for
 from dspex_actors.programs.call import ProgramCall, ProgramResult
+from dspex_actors.resources.session import SessionRecord
 from dspex_actors.sessions import runner
 from dspex_actors.sessions.limits import HostLimits
 from dspex_actors.sessions.program_loop import ProgramLoop
 from dspex_actors.sessions.run import Run
-from dspex_actors.sessions.runner import Limits
+from dspex_actors.sessions.runner import Limits, Runner
 from dspex_actors.sessions.stopping import Stoppable, Stopped
-from tests.unit.sessions.hosting import Scripted, hosting, until
+from tests.unit.sessions.hosting import Bench, Heard, Scripted, hosting, until
 
 if TYPE_CHECKING:
     from dspex_actors.programs.loaded import LoadedProgram
@@ -84,6 +85,13 @@ def _swallow_one() -> None:
     except BaseException:
         while True:
             pass
+
+
+async def runs_out_of_time(bench: Bench, record: SessionRecord, turn: Heard) -> None:
+    """The turn's deadline passes while its program runs, however late that began."""
+    await until(lambda: bench.program.gate("kept").reached == 1)
+    bench.host._expire(bench.host._active[record.uid], turn)
+    assert await turn.error() == "deadline_exceeded"
 
 
 def test_an_async_program_that_spins_is_stopped_and_its_neighbours_go_on() -> None:
@@ -185,7 +193,7 @@ def test_a_sync_program_that_spins_is_stopped_when_nobody_waits_any_more() -> No
     async def scenario() -> None:
         async with hosting(Greedy(is_async=False)) as bench:
             alice = bench.session()
-            assert await bench.ask(alice, "t1", do="spin", timeout_s=0.05).error() == "deadline_exceeded"
+            await runs_out_of_time(bench, alice, bench.ask(alice, "t1", do="spin"))
             await until(lambda: not bench.host._attempts._runner._in_threads)
             assert (await bench.ask(alice, "t2").answer())["turn"] == 1
 
@@ -228,14 +236,23 @@ def test_a_sync_program_that_cannot_be_stopped_wears_its_host_out(monkeypatch: p
     asyncio.run(scenario())
 
 
-def test_a_thread_that_waits_is_not_stopped_when_nobody_wants_its_turn() -> None:
+def test_a_thread_that_waits_is_not_stopped_when_nobody_wants_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     """It may be about to get a lock; it ends as it would have."""
+    looks, look = list[int](), Runner._look_at_threads
+
+    def looked(self: Runner) -> None:
+        look(self)
+        looks.append(1)
+
+    monkeypatch.setattr(Runner, "_look_at_threads", looked)
 
     async def scenario() -> None:
         program = Greedy(is_async=False)
         async with hosting(program) as bench:
-            assert await bench.ask(bench.session(), "t1", do="block", timeout_s=0.05).error() == "deadline_exceeded"
-            await asyncio.sleep(0.3)
+            alice = bench.session()
+            await runs_out_of_time(bench, alice, bench.ask(alice, "t1", do="block"))
+            seen = len(looks)
+            await until(lambda: len(looks) >= seen + 3)
             assert bench.host.wear._stopped == 0
             program.release.set()
             await until(lambda: not bench.host._attempts._runner._in_threads)
@@ -263,7 +280,7 @@ def test_threads_that_hang_are_counted_while_they_do() -> None:
         program = Greedy(is_async=False)
         async with hosting(program) as bench:
             alice = bench.session()
-            assert await bench.ask(alice, "t1", do="block", timeout_s=0.05).error() == "deadline_exceeded"
+            await runs_out_of_time(bench, alice, bench.ask(alice, "t1", do="block"))
             assert bench.host.wear._hanging() == 1
             program.release.set()
             await until(lambda: bench.host.wear._hanging() == 0)

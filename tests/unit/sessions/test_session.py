@@ -79,7 +79,7 @@ def test_a_recorded_turn_is_recalled_not_run() -> None:
     assert len(bench.starts) == 1
 
 
-def test_a_retry_joins_the_running_turn() -> None:
+def test_a_retry_onto_a_running_turn_joins_it() -> None:
     """Both waiters get the one answer."""
     bench = Bench()
     bench.arrive("a", "key")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
+import orjson
 import pytest
 
-from dspex_actors.errors import StoreUnavailable
+from dspex_actors.errors import HostLost, StoreUnavailable
 from dspex_actors.resources.journal import FailedTurn
 from dspex_actors.resources.session import SessionRecord
 from dspex_actors.sessions.activation import Ask
@@ -27,6 +29,13 @@ def send(bench: Bench, record: SessionRecord, turn_id: str, losses: int, attempt
 def codes(bench: Bench, record: SessionRecord) -> dict[int, str]:
     """What is on record, by attempt."""
     return {row.attempt: row.public()["error"]["code"] for row in bench.store.failures(record.uid)}
+
+
+def lost_twice(bench: Bench, record: SessionRecord, turn_id: str) -> None:
+    """It is on record as having run at two losses."""
+    problem = orjson.dumps(HostLost("The host was lost.").problem())
+    rows = [FailedTurn(record.uid, turn_id, number, 0, b"{}", problem, 1) for number in (1, 2)]
+    bench.store.record_failures(rows)
 
 
 def held_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
@@ -152,7 +161,8 @@ def test_in_the_only_process_there_is_a_suspect_runs_as_if_alone() -> None:
     async def scenario() -> None:
         async with hosting() as bench:
             alice = bench.session()
-            send(bench, alice, "t1", 2, attempt=3, gate="g")
+            lost_twice(bench, alice, "t1")
+            send(bench, alice, "t1", 1, attempt=3, gate="g")
             await until(lambda: bench.program.gate("g").reached == 1)
             heir = Bench(bench.store, type(bench.program)())
             bench.store.inherit("host-a", heir.host.name)
@@ -171,11 +181,59 @@ def test_a_turn_that_must_run_alone_has_its_session_put_on_probation() -> None:
     async def scenario() -> None:
         async with hosting() as bench:
             alice = bench.session()
+            lost_twice(bench, alice, "t1")
             bench.host.suspects.seek = lambda uid, shard: sought.append((uid, shard))
-            suspect = send(bench, alice, "t1", 2, timeout_s=0.5)
+            suspect = send(bench, alice, "t1", 1, attempt=3, timeout_s=0.5)
             await until(lambda: bench.host.suspects.is_held(alice.uid))
             assert sought == [(alice.uid, alice.shard)]
             assert await suspect.error() == "no_capacity"
             assert not bench.host.suspects.is_held(alice.uid)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("apart_s", [60.0, 0.0])
+def test_suspects_begin_in_groups(monkeypatch: pytest.MonkeyPatch, apart_s: float) -> None:
+    """1, 2, 4: the next when one has ended, or soon; what waits is not on record. Who is no suspect does not wait."""
+    monkeypatch.setattr("dspex_actors.sessions.suspects.APART_S", apart_s)
+
+    async def scenario() -> None:
+        async with hosting() as bench:
+            records = [bench.session(f"s{number}") for number in range(7)]
+            sent = [send(bench, record, record.id, 1, gate=record.id) for record in records[:6]]
+            groups = [[0, 1, 2, 3, 4, 5]] if apart_s == 0 else [[0], [1, 2], [3, 4, 5]]
+            for group in groups:
+                begun = group[-1] + 1
+                await until(partial(lambda count: len(on_record(bench, records)) == count, begun))
+                if group[0] == 0:
+                    assert (await bench.ask(records[6], "t").answer())["turn"] == 1
+                assert on_record(bench, records) == list(range(begun))
+                for number in group:
+                    await until(partial(lambda gate: gate.reached == 1, bench.program.gate(f"s{number}")))
+                    bench.program.gate(f"s{number}").open()
+                    await sent[number].answer()
+
+    asyncio.run(scenario())
+
+
+def on_record(bench: Bench, records: Sequence[SessionRecord]) -> list[int]:
+    """Which of the sessions have a turn on record."""
+    return [number for number, record in enumerate(records) if codes(bench, record)]
+
+
+def test_a_suspect_whose_time_is_over_before_its_group_begins_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not looked up any more, and its session takes turns."""
+    monkeypatch.setattr("dspex_actors.sessions.suspects.APART_S", 60.0)
+
+    async def scenario() -> None:
+        async with hosting() as bench:
+            alice, bob = bench.session("alice"), bench.session("bob")
+            first = send(bench, alice, "t1", 1, gate="g")
+            await until(lambda: bench.program.gate("g").reached == 1)
+            assert await send(bench, bob, "t2", 1, timeout_s=0.2).error() == "deadline_exceeded"
+            assert [call.turn_id for call in bench.program.calls] == ["t1"]
+            assert (await bench.ask(bob, "t3").answer())["turn"] == 1
+            bench.program.gate("g").open()
+            assert (await first.answer())["turn"] == 1
 
     asyncio.run(scenario())

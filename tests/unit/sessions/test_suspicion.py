@@ -25,14 +25,14 @@ THIRD = attempt(3, LOST)
         (1, 0, False, Finding.RECORDED),
         (0, 1, False, Finding.RECORDED),
         (1, 2, False, Finding.HELD),
-        (2, 1, False, Finding.HELD),
+        (2, 1, False, Finding.RECORDED),
         (2, 2, True, Finding.RECORDED),
         (0, 2, True, Finding.RECORDED),
-        (5, 0, False, Finding.HELD),
+        (5, 0, False, Finding.RECORDED),
     ],
 )
 def test_what_is_known_of_losses_decides(told: int, recorded: int, alone: bool, found: Finding) -> None:
-    """The greater of what the router saw and the store has; from two on a turn runs alone."""
+    """A router can only guess, and is believed about the first loss; from two on record on a turn runs alone."""
     verdict = judge(told, Losses(recorded), THIRD, alone)
     assert verdict.finding is found
     assert bool(verdict.rows) == (found is Finding.RECORDED)
