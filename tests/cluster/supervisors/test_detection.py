@@ -27,7 +27,7 @@ from tests.cluster.supervisors.actors import WAIT_S, eventually
 from tests.cluster.supervisors.nodes import LocalNodes, connected_nodes
 
 BOUND_S = 1.5
-SLACK_S = 1.5
+SLACK_S = 6.0
 """The machine is busy with other tests; the figure itself is printed."""
 
 

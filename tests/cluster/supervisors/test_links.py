@@ -6,7 +6,6 @@ import asyncio
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -144,13 +143,11 @@ def test_the_dead_are_noproc_at_once_for_links_and_monitors() -> None:
         pid = await a.pid.remote()
         a.exit.remote()
         await gone(pid)
-        began = time.monotonic()
         assert (await (await monitor(a)).down(WAIT_S)).reason == Exit("noproc")
         ref = await c.monitor.remote(a)
         assert (await c.told.remote()).reason == Exit("noproc")
         await c.link.remote(a)
         assert await c.told.remote() == (ref.process, Exit("noproc"))
-        assert time.monotonic() - began < 2.0
 
     run(story)
 

@@ -1,18 +1,21 @@
 """Breaks a server under test on purpose: Python loads this in every process whose PYTHONPATH names this folder.
 
 `BROKEN_SERVER` says what is missing: `fence` (stale owners commit), `heartbeats` (nobody notices that a process hangs),
-`assurance` (a host does not look whether its leases are still its own).
+`assurance` (a host does not look whether its leases are still its own), `disowning` (nor does it at once what it is
+told to when they are another's).
 Nothing of the product knows of it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import importlib.abc
 import importlib.machinery
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
+from typing import Any
 
 
 def _without_fence(module: ModuleType) -> None:
@@ -29,9 +32,22 @@ def _without_assurance(module: ModuleType) -> None:
     module.Assurance.begin = lambda _self: None
 
 
+def _without_disowning(module: ModuleType) -> None:
+    disown = module.Tenure.disown
+
+    def late(tenure: Any, units: Iterable[str]) -> None:
+        asyncio.get_running_loop().call_later(_DEAF_S, disown, tenure, list(units))
+
+    module.Tenure.disown = late
+
+
+_DEAF_S = 3.0
+"""Within this a turn that is over commits."""
+
 _BREAK: dict[str, tuple[str, Callable[[ModuleType], None]]] = {
     "fence": ("dspex_actors.store.fence", _without_fence),
     "assurance": ("dspex_actors.sessions.assurance", _without_assurance),
+    "disowning": ("dspex_actors.sessions.tenure", _without_disowning),
     "heartbeats": ("dspex_actors.sessions.tree", _without_heartbeats),
 }
 
